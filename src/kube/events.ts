@@ -1,0 +1,168 @@
+/** Tells people in the API what happened (`events.k8s.io/v1`). The same thing again only raises the count of its series. */
+import { createHash } from 'node:crypto';
+import { isNotFound, type KubeClient } from './client.ts';
+import { EVENTS, type KubeEvent, type KubeObject, type ObjectReference } from './types.ts';
+
+export interface RecorderOptions {
+  /** The program: `cilium-agent`, `cilium-operator`. */
+  controller: string;
+  /** Which one of it: the pod's or node's name. */
+  instance: string;
+  /** Wall clock. */
+  now?: () => Date;
+  log?: (message: string) => void;
+}
+
+interface Series {
+  name: string;
+  namespace: string;
+  count: number;
+  firstAt: number;
+  lastAt: number;
+  /** A write is under way or waits; later repetitions ride along. */
+  writing: boolean;
+  sent: number;
+}
+
+/** After this long without a repetition, the next one is an event of its own. */
+const SERIES_ENDS = 6 * 60_000;
+const LONGEST_NOTE = 1024;
+const MOST_SERIES = 512;
+
+export class Recorder {
+  readonly #client: KubeClient;
+  readonly #options: RecorderOptions;
+  readonly #series = new Map<string, Series>();
+  #writes: Promise<void> = Promise.resolve();
+
+  constructor(client: KubeClient, options: RecorderOptions) {
+    this.#client = client;
+    this.#options = options;
+  }
+
+  /**
+   * `reason` says in CamelCase why (`DuplicatePublicKey`), `action` what was done (`IgnorePeer`), `note` is a sentence.
+   * Returns at once; a failure to write is logged.
+   */
+  event(
+    regarding: KubeObject | ObjectReference,
+    type: 'Normal' | 'Warning',
+    reason: string,
+    action: string,
+    note: string,
+  ): void {
+    const about = referenceTo(regarding);
+    const text = truncate(note);
+    const now = this.#now();
+    const key = JSON.stringify([
+      about.kind,
+      about.namespace,
+      about.name,
+      about.uid,
+      type,
+      reason,
+      action,
+      text,
+    ]);
+    const known = this.#series.get(key);
+    if (known && now.getTime() - known.lastAt < SERIES_ENDS) {
+      known.count++;
+      known.lastAt = now.getTime();
+      this.#repeat(known);
+      return;
+    }
+    const series = this.#begin(key, about, now);
+    this.#enqueue(async () => {
+      await this.#client.create(EVENTS, {
+        apiVersion: EVENTS.apiVersion,
+        kind: EVENTS.kind,
+        metadata: { name: series.name, namespace: series.namespace },
+        eventTime: microTime(now),
+        reportingController: this.#options.controller,
+        reportingInstance: this.#options.instance.slice(0, 128),
+        regarding: about,
+        type,
+        reason,
+        action,
+        note: text,
+      });
+      series.writing = false;
+    });
+  }
+
+  /** Resolves once everything told so far is written or given up. */
+  flush(): Promise<void> {
+    return this.#writes;
+  }
+
+  #begin(key: string, about: ObjectReference, now: Date): Series {
+    const digest = createHash('sha256').update(key).update(this.#options.instance).digest('hex').slice(0, 8);
+    const series: Series = {
+      name: `${(about.name ?? 'unknown').slice(0, 200)}.${digest}${now.getTime().toString(16)}`,
+      namespace: about.namespace || 'default',
+      count: 1,
+      firstAt: now.getTime(),
+      lastAt: now.getTime(),
+      writing: true,
+      sent: 1,
+    };
+    this.#series.delete(key);
+    this.#series.set(key, series);
+    if (this.#series.size > MOST_SERIES) {
+      const [oldest] = this.#series.keys();
+      if (oldest !== undefined) this.#series.delete(oldest);
+    }
+    return series;
+  }
+
+  #repeat(series: Series): void {
+    if (series.writing) return;
+    series.writing = true;
+    this.#enqueue(async () => {
+      series.writing = false;
+      if (series.sent === series.count) return;
+      series.sent = series.count;
+      const patch: Partial<KubeEvent> = {
+        series: { count: series.count, lastObservedTime: microTime(new Date(series.lastAt)) },
+      };
+      try {
+        await this.#client.patch(EVENTS, series.name, series.namespace, patch, 'merge');
+      } catch (error) {
+        // The server expires events; the next repetition starts a new one.
+        if (!isNotFound(error)) throw error;
+        series.lastAt = -Infinity;
+      }
+    });
+  }
+
+  #enqueue(write: () => Promise<void>): void {
+    this.#writes = this.#writes.then(write).catch(error => {
+      this.#options.log?.(`event: ${error instanceof Error ? error.message : String(error)}`);
+    });
+  }
+
+  #now(): Date {
+    return this.#options.now?.() ?? new Date();
+  }
+}
+
+/** RFC 3339 with microseconds, as the API's MicroTime wants it. */
+export function microTime(date: Date): string {
+  return date.toISOString().replace('Z', '000Z');
+}
+
+export function referenceTo(object: KubeObject | ObjectReference): ObjectReference {
+  if (!('metadata' in object)) return object as ObjectReference;
+  const { apiVersion, kind, metadata } = object as KubeObject;
+  return {
+    apiVersion,
+    kind,
+    name: metadata.name,
+    ...(metadata.namespace && { namespace: metadata.namespace }),
+    ...(metadata.uid && { uid: metadata.uid }),
+  };
+}
+
+function truncate(note: string): string {
+  return note.length <= LONGEST_NOTE ? note : `${note.slice(0, LONGEST_NOTE - 1)}…`;
+}

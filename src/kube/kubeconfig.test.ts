@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { KubeconfigError, loadConnection } from './kubeconfig.ts';
+
+describe('kubeconfig', () => {
+  let folder: string;
+  const file = (name: string, text: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'kubeconfig-'));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  const config = (name: string, user: string, current = name) =>
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': current,
+      clusters: [
+        {
+          name,
+          cluster: {
+            server: `https://${name}:6443`,
+            'certificate-authority-data': Buffer.from('CA').toString('base64'),
+            'tls-server-name': 'kubernetes',
+          },
+        },
+      ],
+      users: [{ name, user: JSON.parse(user) }],
+      contexts: [{ name, context: { cluster: name, user: name, namespace: 'apps' } }],
+    });
+
+  it('reads server, CA, client certificate and namespace', async () => {
+    const cert = Buffer.from('CERT').toString('base64');
+    writeFileSync(join(folder, 'key.pem'), 'KEY');
+    const path = file('certs', config('a', `{"client-certificate-data":"${cert}","client-key":"key.pem"}`));
+    assert.deepEqual(await loadConnection({ kubeconfig: path, env: {} }), {
+      context: 'a',
+      cluster: 'a',
+      namespace: 'apps',
+      credentials: {
+        server: 'https://a:6443',
+        ca: 'CA',
+        cert: 'CERT',
+        key: 'KEY',
+        tlsServerName: 'kubernetes',
+      },
+    });
+  });
+
+  it('merges the files of $KUBECONFIG, the first wins, missing ones are passed over', async () => {
+    const one = file('one', config('a', '{"token":"first"}'));
+    const two = file('two', config('b', '{"token":"b"}').replaceAll('"name":"b"', '"name":"b"'));
+    const three = file('three', config('a', '{"token":"second"}', 'b'));
+    const env = { KUBECONFIG: [join(folder, 'missing'), one, two, three].join(':') };
+    assert.equal((await loadConnection({ env })).credentials.token, 'first');
+    assert.equal((await loadConnection({ env, context: 'b' })).credentials.token, 'b');
+    await assert.rejects(loadConnection({ env, context: 'c' }), /context "c" is not in .*: there is a, b$/);
+  });
+
+  it('asks exec plugins', async () => {
+    const plugin = file(
+      'plugin',
+      '#!/bin/sh\necho \'{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"from-plugin"}}\'\n',
+    );
+    chmodSync(plugin, 0o755);
+    const user = JSON.stringify({
+      exec: { apiVersion: 'client.authentication.k8s.io/v1', command: plugin, interactiveMode: 'Never' },
+    });
+    const { credentials } = await loadConnection({ kubeconfig: file('exec', config('a', user)), env: {} });
+    assert.ok(typeof credentials.token === 'function');
+    assert.equal(await credentials.token(), 'from-plugin');
+  });
+
+  it('acts as another', async () => {
+    const path = file('as', config('a', '{"token":"t"}'));
+    const { credentials } = await loadConnection({ kubeconfig: path, as: 'jane', asGroups: ['dev'] });
+    assert.deepEqual(credentials.impersonate, { user: 'jane', groups: ['dev'] });
+  });
+
+  it('tells what is wrong', async () => {
+    const wrong: [kubeconfig: string, message: RegExp][] = [
+      [join(folder, 'none'), /none does not exist: check --kubeconfig/],
+      [file('yaml', 'a: [b'), /yaml cannot be read/],
+      [
+        file('empty', 'apiVersion: v1\nkind: Config\n'),
+        /no current context: choose one with --context \(none\)/,
+      ],
+      [
+        file('dangling', config('a', '{}').replace('"cluster":"a"', '"cluster":"x"')),
+        /names the cluster "x"/,
+      ],
+      [file('bad-exec', config('a', '{"exec":{"command":"/does/not/exist"}}')), /credentials of user "a"/],
+    ];
+    for (const [kubeconfig, message] of wrong)
+      await assert.rejects(loadConnection({ kubeconfig, env: {} }), error => {
+        assert.ok(error instanceof KubeconfigError, String(error));
+        assert.match(error.message, message);
+        assert.doesNotMatch(error.message, /\n/);
+        return true;
+      });
+    await assert.rejects(loadConnection({ env: { HOME: folder } }), /no kubeconfig found/);
+  });
+});
