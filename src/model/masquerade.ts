@@ -1,0 +1,62 @@
+/** The nftables script for traffic that has to change its source address. Pure text; one transaction. */
+import { createHash } from 'node:crypto';
+import { type AgentConfig, families } from './config.ts';
+import { NFT_TABLE, VXLAN_DEVICE, WIREGUARD_DEVICE } from './names.ts';
+import { type Family, familyOf } from './net.ts';
+
+export interface NftPlan {
+  table: string;
+  /** The name of an empty chain in the table that tells which script was applied. */
+  version: string;
+  script: string;
+}
+
+/**
+ * - What leaves the cluster from a local pod takes the node's address.
+ * - What this node itself (or a client outside) sends to a pod on another node takes the CiliumInternalIP, so that the
+ *   answer comes back through the tunnel, too, and never in the clear to the node's address.
+ */
+export function masquerade(
+  config: AgentConfig,
+  self: { podCIDRs: string[]; internal: string[] },
+  clusterPodCIDRs: string[],
+): NftPlan {
+  const lines = families(config).flatMap(family => {
+    const cluster = ofFamily(clusterPodCIDRs, family);
+    const own = ofFamily(self.podCIDRs, family);
+    const [internal] = ofFamily(self.internal, family);
+    if (cluster.length === 0 || own.length === 0 || internal === undefined) return [];
+    const ip = family === 4 ? 'ip' : 'ip6';
+    const on = family === 4 ? config.masqueradeIPv4 : config.masqueradeIPv6;
+    return [
+      `oifname { "${WIREGUARD_DEVICE}", "${VXLAN_DEVICE}" } ${ip} saddr != ${set(cluster)} ` +
+        `${ip} daddr ${set(cluster)} snat ${ip} to ${internal}`,
+      ...(on
+        ? [
+            `oifname != { "lo", "cilium_*", "lxc*" } ${ip} saddr ${set(own)} ${ip} daddr != ${set(cluster)} masquerade`,
+          ]
+        : []),
+    ];
+  });
+  const body = lines.map(line => `    ${line}\n`).join('');
+  const version = `v_${createHash('sha256').update(body).digest('hex').slice(0, 12)}`;
+  const script = `table inet ${NFT_TABLE}
+delete table inet ${NFT_TABLE}
+table inet ${NFT_TABLE} {
+  chain ${version} {
+  }
+  chain masquerade {
+    type nat hook postrouting priority 90; policy accept;
+${body}  }
+}
+`;
+  return { table: NFT_TABLE, version, script };
+}
+
+function ofFamily(texts: string[], family: Family): string[] {
+  return texts.filter(text => familyOf(text) === family);
+}
+
+function set(members: string[]): string {
+  return `{ ${members.join(', ')} }`;
+}
