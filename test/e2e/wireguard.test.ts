@@ -1,0 +1,229 @@
+/** The main job from end to end: pods of a lab encrypted with WireGuard, with everything killed that can be killed. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { Cluster, eventually, pod } from './cluster.ts';
+
+const cluster = new Cluster('e2e');
+const captures = mkdtempSync(join(tmpdir(), 'pellicle-captures-'));
+let address = '';
+
+before(async () => {
+  await cluster.up();
+  await cluster.install();
+  await cluster.apply(pod('left', cluster.worker));
+  await cluster.apply(pod('right', cluster.worker2));
+  await cluster.kubectl('wait', '--for=condition=Ready', 'pod/left', 'pod/right', '--timeout=60s');
+  address = await cluster.kubectl('get', 'pod', 'right', '--template', '{{.status.podIP}}');
+});
+
+after(async () => {
+  await cluster.down();
+  rmSync(captures, { recursive: true });
+});
+
+test('the annotation is the key that the agent reports, and every other node is a peer', async () => {
+  const key = await cluster.kubectl(
+    'get',
+    'ciliumnode',
+    cluster.worker2,
+    '-o',
+    'jsonpath={.metadata.annotations.network\\.cilium\\.io/wg-pub-key}',
+  );
+  const status = await cluster.agent(cluster.worker2, 'cilium', 'status');
+  const row = status.split('\n').find(line => line.startsWith('Encryption:'));
+  assert.match(
+    row ?? '',
+    /^Encryption: +Wireguard +\[NodeEncryption: Disabled, cilium_wg0 \(Pubkey: [A-Za-z0-9+/]{43}=, Port: 51871, Peers: 2\)\]$/,
+  );
+  assert.ok(row?.includes(`Pubkey: ${key},`), `${row} does not have ${key}`);
+});
+
+test('pods reach each other, and what they say is not on the wire', async () => {
+  const capture = await watchUnderlay('sealed');
+  const marker = await say();
+  const frames = await capture.stop();
+  assert.equal(frames.includes(marker), false, 'the marker was seen in clear');
+  assert.ok(await capture.count('udp port 51871'), 'no WireGuard datagram was seen');
+});
+
+test('a rollout and a kill -9 of agents lose no packet', async () => {
+  const ping = await startPing();
+  await cluster.kubectl('-n', 'kube-system', 'rollout', 'restart', 'ds/cilium');
+  await cluster.kubectl('-n', 'kube-system', 'rollout', 'status', 'ds/cilium', '--timeout=120s');
+  for (const node of [cluster.worker, cluster.worker2]) {
+    const pids = await cluster.pids(node, 'cilium-agent');
+    assert.ok(pids.length > 0, `no agent on ${node}`);
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+  }
+  await cluster.must('cilium', 'status', '--wait', '--wait-duration', '60s');
+  const { sent, received } = await ping.stop();
+  assert.ok(sent > 20, `only ${sent} pings were sent`);
+  assert.equal(received, sent);
+});
+
+test('a killed engine leaks nothing, and traffic comes back', async t => {
+  const capture = await watchUnderlay('engine-killed');
+  for (const node of [cluster.worker, cluster.worker2]) {
+    const ping = await startPing('-p', marker());
+    const pids = await cluster.pids(node, 'pellicle-engine');
+    assert.ok(pids.length > 0, `no engine on ${node}`);
+    const began = performance.now();
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await eventually('traffic after the engine was killed', async () => {
+      const { code } = await cluster.try('kubectl', 'exec', 'left', '--', 'ping', '-c1', '-W1', address);
+      return code === 0;
+    });
+    t.diagnostic(
+      `traffic was back ${((performance.now() - began) / 1000).toFixed(1)} s after the engine of ${node} was killed`,
+    );
+    const { sent, received } = await ping.stop();
+    assert.ok(received > 0 && received <= sent);
+  }
+  await capture.stop();
+  assert.equal(await capture.count('net 10.244.0.0/16'), 0, 'pod addresses were seen on the underlay');
+});
+
+test('every pod of a crowd gets an address of its own, and none leaks', async () => {
+  const crowd = 12;
+  const nodes = [cluster.worker, cluster.worker2];
+  for (let round = 0; round < 2; round++) {
+    const items = nodes.flatMap(node =>
+      Array.from({ length: crowd }, (_, i) => pod(`crowd-${node}-${i}`, node)),
+    );
+    await cluster.apply({ apiVersion: 'v1', kind: 'List', items });
+    const names = nodes.flatMap(node => Array.from({ length: crowd }, (_, i) => `pod/crowd-${node}-${i}`));
+    await cluster.kubectl('wait', '--for=condition=Ready', '--timeout=120s', ...names);
+    const addresses = (await cluster.kubectl('get', 'pods', '-o', 'jsonpath={.items[*].status.podIP}')).split(
+      ' ',
+    );
+    assert.equal(addresses.length, 2 * crowd + 2);
+    assert.equal(new Set(addresses).size, addresses.length);
+    await cluster.kubectl('delete', '--wait=true', ...names);
+  }
+  for (const node of nodes) {
+    const links = await cluster.agent(node, 'ip', '-o', 'link', 'show', 'type', 'veth');
+    assert.equal(links.split('\n').filter(line => / lxc/.test(line)).length, 1, links);
+  }
+});
+
+test('with encryption off the same look at the wire does find the marker, and on again it does not', async () => {
+  await cluster.must('cilium', 'upgrade', '--reuse-values', '--set', 'encryption.enabled=false', '--wait');
+  const open = await watchUnderlay('open');
+  const seen = await eventually('traffic with encryption off', async () => say());
+  assert.ok(
+    (await open.stop()).includes(seen),
+    'the control did not find its marker: the capture proves nothing',
+  );
+
+  await cluster.must('cilium', 'upgrade', '--reuse-values', '--set', 'encryption.enabled=true', '--wait');
+  await eventually('traffic with encryption on again', async () => say());
+  const sealed = await watchUnderlay('sealed-again');
+  const hidden = await say();
+  assert.equal((await sealed.stop()).includes(hidden), false, 'the marker was seen in clear');
+});
+
+test('uninstall and install again', async () => {
+  await cluster.must('cilium', 'uninstall', '--wait');
+  const { code } = await cluster.try('kubectl', 'get', 'ciliumnodes');
+  assert.notEqual(code, 0);
+  await cluster.install();
+  await eventually('traffic after a new installation', async () => say());
+});
+
+function marker(): string {
+  return randomBytes(16).toString('hex');
+}
+
+/** Sends a fresh marker from left to right over UDP and returns it, when it has arrived. */
+async function say(): Promise<string> {
+  const text = `marker-${marker()}`;
+  const listen = cluster.spawn(
+    'kubectl',
+    'exec',
+    'right',
+    '--',
+    'timeout',
+    '10',
+    'sh',
+    '-c',
+    'nc -u -l -p 7777 -w 3 | head -c 39',
+  );
+  let heard = '';
+  listen.stdout?.on('data', chunk => {
+    heard += chunk;
+  });
+  const closed = once(listen, 'close');
+  await cluster.kubectl(
+    'exec',
+    'left',
+    '--',
+    'bash',
+    '-c',
+    `for i in 1 2 3 4 5 6 7 8; do echo -n ${text} > /dev/udp/${address}/7777; sleep 0.2; done`,
+  );
+  await closed;
+  assert.ok(heard.startsWith(text), `sent ${text}, heard '${heard}'`);
+  return text;
+}
+
+async function startPing(
+  ...flags: string[]
+): Promise<{ stop(): Promise<{ sent: number; received: number }> }> {
+  const child = cluster.spawn('kubectl', 'exec', 'left', '--', 'ping', '-i', '0.05', ...flags, address);
+  let output = '';
+  child.stdout?.on('data', chunk => {
+    output += chunk;
+  });
+  const closed = once(child, 'close');
+  await eventually('the first ping', async () => output.includes('icmp_seq=3'));
+  return {
+    async stop() {
+      await cluster.kubectl('exec', 'left', '--', 'pkill', '-INT', 'ping');
+      await closed;
+      const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(output) ?? [];
+      return { sent: Number(sent), received: Number(received) };
+    },
+  };
+}
+
+/** Captures all that crosses the bridge between the nodes. */
+async function watchUnderlay(name: string) {
+  const { network } = JSON.parse(
+    await cluster.must('pellicle', 'lab', 'status', '--name', cluster.name, '-o', 'json'),
+  );
+  const file = join(captures, `${name}.pcap`);
+  const tcpdump = cluster.spawn(
+    'nsenter',
+    '-t',
+    String(network.pid),
+    '-n',
+    'tcpdump',
+    '-i',
+    network.bridge,
+    '-U',
+    '-w',
+    file,
+  );
+  let log = '';
+  tcpdump.stderr?.on('data', chunk => {
+    log += chunk;
+  });
+  await eventually('tcpdump listening', async () => log.includes('listening'));
+  return {
+    async stop(): Promise<Buffer> {
+      tcpdump.kill('SIGINT');
+      await once(tcpdump, 'close');
+      return readFileSync(file);
+    },
+    /** Frames that match a filter. */
+    async count(filter: string): Promise<number> {
+      const lines = await cluster.must('tcpdump', '-n', '-r', file, filter);
+      return lines === '' ? 0 : lines.split('\n').length;
+    },
+  };
+}
