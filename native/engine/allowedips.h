@@ -1,0 +1,53 @@
+// Allowed IPs: which peer owns an address, by the longest prefix, for both families (WireGuard paper, section 2).
+// A path-compressed binary trie for each family. Reading is safe beside reading; the owner locks writes out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "ip.h"
+
+namespace pellicle {
+
+struct Peer;
+struct AllowedIpNode;
+
+// The prefixes of one peer, in the order in which they were added.
+struct AllowedIpList {
+  AllowedIpNode* first = nullptr;
+  AllowedIpNode* last = nullptr;
+};
+
+struct Prefix {
+  Address address;
+  uint8_t length = 0;
+};
+
+class AllowedIps {
+ public:
+  AllowedIps() = default;
+  ~AllowedIps();
+  AllowedIps(const AllowedIps&) = delete;
+  AllowedIps& operator=(const AllowedIps&) = delete;
+
+  Peer* lookup(const Address& address) const;
+
+  // Gives the prefix to the peer, away from whoever had it. `mark` stays with it until it is inserted again.
+  void insert(const Prefix& prefix, Peer* peer, uint64_t mark = 0);
+  // Only if it is this peer's.
+  void remove(const Prefix& prefix, Peer* peer);
+  // Removes up to `limit` prefixes of the peer that carry another mark. True when none is left.
+  bool removeOthers(Peer* peer, uint64_t mark, size_t limit);
+  void removeAll(Peer* peer);
+
+  static void each(const Peer* peer, const std::function<void(const Prefix&)>& visit);
+
+ private:
+  AllowedIpNode* find(const Prefix& prefix) const;
+  void release(AllowedIpNode* node);
+
+  AllowedIpNode* roots_[2] = {nullptr, nullptr};
+};
+
+}  // namespace pellicle

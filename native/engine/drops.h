@@ -1,0 +1,52 @@
+// Why the packet loop let a packet go. The order is that of DROPS in src/engine/native.ts.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace pellicle {
+
+enum class Drop : size_t {
+  // from the TUN
+  kNotIp,
+  kNoPeer,
+  kNoEndpoint,
+  kBadOffload,
+  kStagingFull,
+  kStagingCleared,
+  kSendFailed,
+  kNoSocket,
+  // from the network
+  kMalformed,
+  kUnknownIndex,
+  kExpired,
+  kBadTag,
+  kReplayed,
+  kBadInnerPacket,
+  kBadSource,
+  kHandshakeQueueFull,
+  kTunWriteFailed,
+  kCount,
+};
+
+constexpr const char* kDropNames[] = {
+    "notIp",     "noPeer",       "noEndpoint", "badOffload", "stagingFull",    "stagingCleared", "sendFailed",
+    "noSocket",  "malformed",    "unknownIndex", "expired",  "badTag",         "replayed",       "badInnerPacket",
+    "badSource", "handshakeQueueFull", "tunWriteFailed",
+};
+static_assert(sizeof(kDropNames) / sizeof(kDropNames[0]) == static_cast<size_t>(Drop::kCount));
+
+class Drops {
+ public:
+  void count(Drop reason, uint64_t packets = 1) {
+    counts_[static_cast<size_t>(reason)].fetch_add(packets, std::memory_order_relaxed);
+  }
+  uint64_t of(size_t reason) const { return counts_[reason].load(std::memory_order_relaxed); }
+
+ private:
+  std::array<std::atomic<uint64_t>, static_cast<size_t>(Drop::kCount)> counts_{};
+};
+
+}  // namespace pellicle

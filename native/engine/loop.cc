@@ -1,0 +1,281 @@
+#include "loop.h"
+
+#include <poll.h>
+#include <signal.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "receive.h"
+#include "send.h"
+
+namespace pellicle {
+namespace {
+
+// How many allowed IPs change under one exclusive lock: traffic waits for no more than that.
+constexpr size_t kAllowedIpsAtOnce = 1024;
+
+}  // namespace
+
+Loop::Loop(Tun tun, LoopOptions options, std::function<void()> wake)
+    : tun_(std::move(tun)), options_(options), clock_(options.clockSpeed), outbox_(std::move(wake)) {
+  monitor_ = netlinkMonitor();
+  LinkState link;
+  queryLink(tun_.index, link);
+  linkUp_ = link.up;
+  mtu_ = link.mtu;
+  start(sender_, "wg-send", [this] { Sender(*this).run(); });
+  start(receivers_[0], "wg-receive4", [this] { Receiver(*this, false).run(); });
+  start(receivers_[1], "wg-receive6", [this] { Receiver(*this, true).run(); });
+  start(watcher_, "wg-link", [this] { watchLink(); });
+}
+
+Loop::~Loop() {
+  stopping_ = true;
+  sendSignal_.raise();
+  for (Signal& signal : receiveSignals_) signal.raise();
+  watchSignal_.raise();
+  sender_.join();
+  for (std::thread& receiver : receivers_) receiver.join();
+  watcher_.join();
+  if (monitor_ >= 0) close(monitor_);
+  close(tun_.fd);
+}
+
+// Signals are for JavaScript's thread.
+void Loop::start(std::thread& thread, const char* name, std::function<void()> run) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread = std::thread(std::move(run));
+  pthread_setname_np(thread.native_handle(), name);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+int Loop::bind(uint16_t port) {
+  if (sockets_ && port != 0 && sockets_->port == port) return 0;
+  int error = 0;
+  auto opened = openUdp(port, mark_.load(), error);
+  if (!opened) return error;
+  replaceSockets(std::move(opened));
+  return 0;
+}
+
+void Loop::unbind() { replaceSockets(nullptr); }
+
+void Loop::replaceSockets(std::shared_ptr<UdpSockets> sockets) {
+  {
+    const std::lock_guard lock(state_);
+    sockets_.swap(sockets);
+  }
+  for (Signal& signal : receiveSignals_) signal.raise();
+}
+
+std::shared_ptr<UdpSockets> Loop::sockets() {
+  const std::shared_lock lock(state_);
+  return sockets_;
+}
+
+void Loop::setMark(uint32_t mark) {
+  mark_ = mark;
+  if (sockets_) sockets_->setMark(mark);
+}
+
+int Loop::transmit(const Endpoint& to, const uint8_t* bytes, size_t length) {
+  if (!sockets_ || sockets_->of(to) < 0) return sockets_ ? EAFNOSUPPORT : ENOTCONN;
+  bool sourceFailed = false;
+  return sendTrain(sockets_->of(to), to, bytes, length, length, MSG_DONTWAIT, sourceFailed);
+}
+
+Peer* Loop::addPeer() {
+  auto added = std::make_unique<Peer>(nextPeer_++);
+  Peer* result = added.get();
+  const std::lock_guard lock(state_);
+  peers_.emplace(result->id, std::move(added));
+  return result;
+}
+
+Peer* Loop::peer(uint32_t id) const {
+  const auto found = peers_.find(id);
+  return found == peers_.end() ? nullptr : found->second.get();
+}
+
+void Loop::removePeer(uint32_t id) {
+  Peer* going = peer(id);
+  if (going == nullptr) return;
+  const std::lock_guard lock(state_);
+  allowedIps_.removeAll(going);
+  std::erase_if(keypairs_, [&](const auto& entry) { return entry.second->peer == going; });
+  peers_.erase(id);
+}
+
+void Loop::setEndpoint(Peer& peer, const Endpoint& endpoint) {
+  const std::lock_guard lock(peer.place);
+  peer.endpoint = endpoint;
+  peer.roamed = false;
+}
+
+Endpoint Loop::endpoint(Peer& peer) {
+  const std::lock_guard lock(peer.place);
+  return peer.endpoint;
+}
+
+bool Loop::takeRoamed(Peer& peer, Endpoint& endpoint) {
+  const std::lock_guard lock(peer.place);
+  endpoint = peer.endpoint;
+  return std::exchange(peer.roamed, false);
+}
+
+void Loop::forgetSource(Peer& peer, const Endpoint& of) {
+  const std::lock_guard lock(peer.place);
+  if (!(peer.endpoint == of)) return;
+  peer.endpoint.clearSource();
+  peer.roamed = true;
+}
+
+void Loop::changeAllowedIps(Peer& peer, const std::vector<AllowedIpChange>& changes, bool replace) {
+  const uint64_t mark = ++allowedIpsMark_;
+  for (size_t at = 0; at < changes.size();) {
+    const std::lock_guard lock(state_);
+    for (const size_t end = std::min(changes.size(), at + kAllowedIpsAtOnce); at < end; at++) {
+      if (changes[at].remove) {
+        allowedIps_.remove(changes[at].prefix, &peer);
+      } else {
+        allowedIps_.insert(changes[at].prefix, &peer, mark);
+      }
+    }
+  }
+  for (bool done = !replace; !done;) {
+    const std::lock_guard lock(state_);
+    done = allowedIps_.removeOthers(&peer, mark, kAllowedIpsAtOnce);
+  }
+}
+
+void Loop::installKeypair(std::unique_ptr<Keypair> keypair) {
+  Keypair* added = keypair.get();
+  Peer& peer = *added->peer;
+  {
+    const std::lock_guard lock(state_);
+    keypairs_[added->localIndex] = std::move(keypair);
+    Keypair* next = peer.next.load();
+    Keypair* current = peer.current.load();
+    letGo(peer.previous.exchange(nullptr));
+    if (added->initiator) {
+      // A responder's keypair that was never confirmed may still be what the peer sends with: that one stays.
+      peer.previous = next != nullptr ? next : current;
+      if (next != nullptr) letGo(current);
+      peer.next = nullptr;
+      peer.current = added;
+    } else {
+      letGo(next);
+      peer.next = added;
+    }
+  }
+  peer.unansweredSince = 0;
+  peer.unacknowledgedSince = 0;
+  peer.armed.fetch_or(kStagedEdge);
+  if (added->initiator) request(peer, kFlushRequest);
+}
+
+// Under the exclusive lock, or the shared one and the peer's slots.
+void Loop::letGo(Keypair* keypair) {
+  if (keypair == nullptr) return;
+  keypair->dead = true;
+  outbox_.tellReleased(keypair->localIndex);
+}
+
+void Loop::retire(uint32_t localIndex) {
+  const std::lock_guard lock(state_);
+  const auto found = keypairs_.find(localIndex);
+  if (found == keypairs_.end()) return;
+  Keypair* keypair = found->second.get();
+  for (std::atomic<Keypair*>* slot : {&keypair->peer->previous, &keypair->peer->current, &keypair->peer->next}) {
+    if (slot->load() == keypair) slot->store(nullptr);
+  }
+  keypairs_.erase(found);
+}
+
+std::vector<uint32_t> Loop::takeReleased() {
+  std::vector<uint32_t> released = outbox_.takeReleased();
+  if (released.empty()) return released;
+  const std::lock_guard lock(state_);
+  std::erase_if(released, [&](uint32_t localIndex) {
+    const auto found = keypairs_.find(localIndex);
+    // It was retired meanwhile, and its index may belong to another by now.
+    if (found == keypairs_.end() || !found->second->dead) return true;
+    keypairs_.erase(found);
+    return false;
+  });
+  return released;
+}
+
+void Loop::request(Peer& peer, Request request) {
+  if (peer.requests.fetch_or(request) == 0) {
+    const std::lock_guard lock(requestsMutex_);
+    requests_.push_back(peer.id);
+  }
+  sendSignal_.raise();
+}
+
+void Loop::watch(Peer& peer, Edge edge, int64_t after) {
+  peer.armed.fetch_or(edge);
+  const auto& since = edge == kDataSentEdge ? peer.unansweredSince : peer.unacknowledgedSince;
+  const int64_t began = since.load();
+  if (began != 0 && began >= after) tellIfArmed(peer, edge);
+}
+
+void Loop::watchLink() {
+  alignas(nlmsghdr) uint8_t buffer[32768];
+  while (!stopping_) {
+    pollfd waiting[] = {{watchSignal_.fd(), POLLIN, 0}, {monitor_, POLLIN, 0}};
+    poll(waiting, 2, -1);
+    bool routesChanged = false;
+    for (;;) {
+      const ssize_t received = recv(monitor_, buffer, sizeof buffer, MSG_DONTWAIT);
+      if (received <= 0) {
+        // ENOBUFS: messages were lost, so look for oneself.
+        LinkState state;
+        if (received < 0 && errno == ENOBUFS && queryLink(tun_.index, state)) {
+          linkUp_ = state.up;
+          mtu_ = state.mtu;
+          outbox_.tellLink(false);
+          continue;
+        }
+        break;
+      }
+      auto left = static_cast<unsigned>(received);
+      for (const auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, left);
+           message = NLMSG_NEXT(message, left)) {
+        const bool isLink = message->nlmsg_type == RTM_NEWLINK || message->nlmsg_type == RTM_DELLINK;
+        if (!isLink) {
+          routesChanged = true;
+          continue;
+        }
+        const auto* info = static_cast<const ifinfomsg*>(NLMSG_DATA(message));
+        if (info->ifi_index != static_cast<int>(tun_.index) || info->ifi_family != AF_UNSPEC) continue;
+        if (message->nlmsg_type == RTM_DELLINK) {
+          outbox_.tellLink(true);
+          continue;
+        }
+        const LinkState state = linkState(message);
+        linkUp_ = state.up;
+        if (state.mtu != 0) mtu_ = state.mtu;
+        outbox_.tellLink(false);
+      }
+    }
+    if (routesChanged && !stopping_) checkSources();
+  }
+}
+
+// A peer is answered from the address that it wrote to, unless the way there leaves by another interface now.
+void Loop::checkSources() {
+  const std::shared_lock lock(state_);
+  for (const auto& [id, peer] : peers_) {
+    const Endpoint endpoint = this->endpoint(*peer);
+    if (!endpoint.hasSource() || routeInterface(endpoint, mark_.load()) == endpoint.sourceInterface) continue;
+    forgetSource(*peer, endpoint);
+  }
+}
+
+}  // namespace pellicle

@@ -1,0 +1,158 @@
+// The packet loop of one interface: three threads (TUN to UDP, and UDP to TUN for each family) and one that watches the
+// link. JavaScript's thread configures it and takes handshake messages and edges; it never sees a data packet.
+//
+// Locks, in this order: `state` (shared by the threads for a batch, exclusive for a change of the configuration), then a
+// peer's `slots` or `place`, or a keypair's `receiving`. Peers and keypairs are freed under the exclusive lock alone, so
+// that whoever holds it shared may keep pointers to them.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "allowedips.h"
+#include "clock.h"
+#include "drops.h"
+#include "outbox.h"
+#include "peer.h"
+#include "signal.h"
+#include "tun.h"
+#include "udp.h"
+
+namespace pellicle {
+
+// std::shared_mutex lets readers starve a writer, and the threads here read all the time.
+class StateLock {
+ public:
+  StateLock() {
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&lock_, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+  }
+  ~StateLock() { pthread_rwlock_destroy(&lock_); }
+  void lock() { pthread_rwlock_wrlock(&lock_); }
+  void unlock() { pthread_rwlock_unlock(&lock_); }
+  void lock_shared() { pthread_rwlock_rdlock(&lock_); }
+  void unlock_shared() { pthread_rwlock_unlock(&lock_); }
+
+ private:
+  pthread_rwlock_t lock_;
+};
+
+struct LoopOptions {
+  double clockSpeed = 1;
+  uint64_t rekeyAfterMessages = kRekeyAfterMessages;
+  uint64_t rejectAfterMessages = kRejectAfterMessages;
+};
+
+class Sender;
+class Receiver;
+
+class Loop {
+ public:
+  Loop(Tun tun, LoopOptions options, std::function<void()> wake);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Everything below is for JavaScript's thread.
+
+  const Tun& tun() const { return tun_; }
+  const Clock& clock() const { return clock_; }
+  LinkState link() const { return {linkUp_.load(), mtu_.load()}; }
+  Outbox& outbox() { return outbox_; }
+  const Drops& drops() const { return drops_; }
+
+  // 0 or an errno; the sockets in use stay when it fails. Port 0 is a random one.
+  int bind(uint16_t port);
+  void unbind();
+  uint16_t port() const { return sockets_ ? sockets_->port : 0; }
+  void setMark(uint32_t mark);
+  // Sends one handshake message. 0 or an errno.
+  int transmit(const Endpoint& to, const uint8_t* bytes, size_t length);
+
+  Peer* addPeer();
+  Peer* peer(uint32_t id) const;
+  void removePeer(uint32_t id);
+  void setEndpoint(Peer& peer, const Endpoint& endpoint);
+  Endpoint endpoint(Peer& peer);
+  // Whether the endpoint is another one than was set or taken last.
+  bool takeRoamed(Peer& peer, Endpoint& endpoint);
+
+  struct AllowedIpChange {
+    Prefix prefix;
+    bool remove = false;
+  };
+  // With `replace`, what is not named goes away, after the named ones are there.
+  void changeAllowedIps(Peer& peer, const std::vector<AllowedIpChange>& changes, bool replace);
+
+  void installKeypair(std::unique_ptr<Keypair> keypair);
+  void retire(uint32_t localIndex);
+  // Frees what fell out of its slot; the indexes that are free again.
+  std::vector<uint32_t> takeReleased();
+  void request(Peer& peer, Request request);
+  // Tells the edge with the next data packet, or at once if its time is `after` or later already.
+  void watch(Peer& peer, Edge edge, int64_t after);
+
+ private:
+  friend class Sender;
+  friend class Receiver;
+
+  Keypair* keypair(uint32_t localIndex) const {
+    const auto found = keypairs_.find(localIndex);
+    return found == keypairs_.end() || found->second->dead.load(std::memory_order_relaxed) ? nullptr
+                                                                                             : found->second.get();
+  }
+  bool usable(const Keypair& keypair, int64_t now) const { return now - keypair.createdAt < kRejectAfterMs; }
+  void tellIfArmed(Peer& peer, Edge edge) {
+    if ((peer.armed.load(std::memory_order_relaxed) & edge) == 0) return;
+    if (peer.armed.fetch_and(~edge) & edge) outbox_.tell(peer, edge);
+  }
+  void letGo(Keypair* keypair);
+  std::shared_ptr<UdpSockets> sockets();
+  void replaceSockets(std::shared_ptr<UdpSockets> sockets);
+  void watchLink();
+  void checkSources();
+  void forgetSource(Peer& peer, const Endpoint& of);
+  void start(std::thread& thread, const char* name, std::function<void()> run);
+
+  const Tun tun_;
+  const LoopOptions options_;
+  const Clock clock_;
+  Drops drops_;
+  Outbox outbox_;
+
+  StateLock state_;
+  AllowedIps allowedIps_;
+  std::unordered_map<uint32_t, std::unique_ptr<Peer>> peers_;
+  std::unordered_map<uint32_t, std::unique_ptr<Keypair>> keypairs_;
+  std::shared_ptr<UdpSockets> sockets_;
+  uint32_t nextPeer_ = 1;
+  uint64_t allowedIpsMark_ = 0;
+
+  std::atomic<uint32_t> mark_{0};
+  std::atomic<bool> linkUp_{false};
+  std::atomic<uint32_t> mtu_{0};
+  std::atomic<bool> stopping_{false};
+
+  std::mutex requestsMutex_;
+  std::vector<uint32_t> requests_;
+
+  Signal sendSignal_;
+  Signal receiveSignals_[2];
+  Signal watchSignal_;
+  int monitor_ = -1;
+  std::thread sender_;
+  std::thread receivers_[2];
+  std::thread watcher_;
+};
+
+}  // namespace pellicle

@@ -1,0 +1,116 @@
+// What the packet loop knows of a peer: where it is, the three keypairs, what waits to be sent, and what moves a timer.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "aead.h"
+#include "allowedips.h"
+#include "endpoint.h"
+#include "limits.h"
+#include "replay.h"
+
+namespace pellicle {
+
+struct Peer;
+
+// Lives in the index table; freed under the write lock alone, so that a reader never sees one go.
+struct Keypair {
+  Keypair(Peer* owner, uint32_t local, uint32_t remote, const uint8_t* sendKey, const uint8_t* receiveKey,
+          bool isInitiator, int64_t created)
+      : peer(owner),
+        localIndex(local),
+        remoteIndex(remote),
+        initiator(isInitiator),
+        createdAt(created),
+        sealer(sendKey, Aead::Direction::kSeal),
+        opener(receiveKey, Aead::Direction::kOpen) {}
+
+  Peer* const peer;
+  const uint32_t localIndex;
+  const uint32_t remoteIndex;
+  const bool initiator;
+  const int64_t createdAt;
+
+  Aead sealer;               // the sending thread's
+  uint64_t sendCounter = 0;  // the sending thread's
+  std::atomic<bool> rekeyTold{false};
+  std::atomic<bool> dead{false};  // out of every slot, not yet out of the table
+
+  std::mutex receiving;  // both receiving threads may hold packets of one keypair
+  Aead opener;
+  ReplayWindow window;
+};
+
+// Packets that wait for a keypair. The sending thread's. Slots keep their memory while the peer is out of reach.
+class Staging {
+ public:
+  // False when the oldest had to go.
+  bool push(const uint8_t* packet, size_t length) {
+    auto& slot = slots_[(first_ + count_) % kMaxStaged];
+    slot.assign(packet, packet + length);
+    if (count_ < kMaxStaged) {
+      count_++;
+      return true;
+    }
+    first_ = (first_ + 1) % kMaxStaged;
+    return false;
+  }
+  size_t size() const { return count_; }
+  // Valid until the next push; with room to pad.
+  std::vector<uint8_t>& at(size_t index) { return slots_[(first_ + index) % kMaxStaged]; }
+
+ private:
+  std::array<std::vector<uint8_t>, kMaxStaged> slots_;
+  size_t first_ = 0;
+  size_t count_ = 0;
+};
+
+// Edges to JavaScript, as bits. The order is that of EDGES in src/engine/native.ts.
+enum Edge : uint32_t {
+  kStagedEdge = 1,
+  kDataSentEdge = 2,
+  kDataReceivedEdge = 4,
+  kRekeyEdge = 8,
+  kConfirmedEdge = 16,
+};
+
+// What the sending thread is asked to do for a peer, as bits.
+enum Request : uint32_t { kFlushRequest = 1, kKeepaliveRequest = 2, kDropStagedRequest = 4 };
+
+struct Peer {
+  explicit Peer(uint32_t number) : id(number) {}
+
+  const uint32_t id;
+  AllowedIpList allowedIps;
+
+  std::mutex place;  // guards the two below
+  Endpoint endpoint;
+  bool roamed = false;
+
+  std::mutex slots;  // serialises moves between the slots; reading one needs no lock
+  std::atomic<Keypair*> previous{nullptr};
+  std::atomic<Keypair*> current{nullptr};
+  std::atomic<Keypair*> next{nullptr};
+
+  std::unique_ptr<Staging> staging;
+  std::atomic<uint32_t> requests{0};
+
+  std::atomic<uint32_t> armed{kStagedEdge | kDataSentEdge | kDataReceivedEdge};
+  std::atomic<uint32_t> edges{0};
+
+  // Milliseconds of Clock; 0 is never.
+  std::atomic<int64_t> lastSent{0};
+  std::atomic<int64_t> lastReceived{0};
+  std::atomic<int64_t> unansweredSince{0};
+  std::atomic<int64_t> unacknowledgedSince{0};
+
+  std::atomic<uint64_t> sentBytes{0};
+  std::atomic<uint64_t> receivedBytes{0};
+};
+
+}  // namespace pellicle

@@ -1,0 +1,139 @@
+#include "receive.h"
+
+#include <poll.h>
+
+#include <algorithm>
+
+#include "ip.h"
+
+namespace pellicle {
+
+Receiver::Receiver(Loop& loop, bool v6)
+    : loop_(loop), v6_(v6), signal_(loop.receiveSignals_[v6]), coalescer_(&Receiver::write, this) {}
+
+void Receiver::run() {
+  std::shared_ptr<UdpSockets> sockets = loop_.sockets();
+  while (!loop_.stopping_) {
+    const int fd = sockets ? (v6_ ? sockets->v6 : sockets->v4) : -1;
+    pollfd waiting[] = {{signal_.fd(), POLLIN, 0}, {fd, POLLIN, 0}};
+    poll(waiting, 2, -1);
+    if (waiting[0].revents != 0) {
+      signal_.clear();
+      sockets = loop_.sockets();
+      continue;
+    }
+    const std::shared_lock lock(loop_.state_);
+    for (int trains = 0; trains < kTrainsAtOnce && receiveTrain(fd, arrival_); trains++) handleTrain();
+    coalescer_.flush();
+    loop_.drops_.count(Drop::kTunWriteFailed, coalescer_.takeFailed());
+  }
+}
+
+void Receiver::handleTrain() {
+  now_ = loop_.clock_.now();
+  followed_ = nullptr;
+  if (arrival_.length == 0) return loop_.drops_.count(Drop::kMalformed);
+  for (size_t at = 0; at < arrival_.length; at += arrival_.segment) {
+    handleDatagram(arrival_.bytes.get() + at, std::min(arrival_.segment, arrival_.length - at));
+  }
+}
+
+void Receiver::handleDatagram(const uint8_t* datagram, size_t length) {
+  const uint32_t type = length >= 4 ? load<uint32_t>(datagram) : 0;
+  if (type == kData && length >= kDataOverhead) return handleData(datagram, length);
+  const bool handshake = (type == kInitiation && length == kInitiationSize) ||
+                         (type == kResponse && length == kResponseSize) ||
+                         (type == kCookieReply && length == kCookieReplySize);
+  if (!handshake) return loop_.drops_.count(Drop::kMalformed);
+  if (!loop_.outbox_.tellHandshake(datagram, length, arrival_.from)) loop_.drops_.count(Drop::kHandshakeQueueFull);
+}
+
+void Receiver::handleData(const uint8_t* datagram, size_t length) {
+  Keypair* keypair = loop_.keypair(load<uint32_t>(datagram + 4));
+  if (keypair == nullptr) return loop_.drops_.count(Drop::kUnknownIndex);
+  const auto counter = load<uint64_t>(datagram + 8);
+  if (!loop_.usable(*keypair, now_) || counter >= loop_.options_.rejectAfterMessages) {
+    return loop_.drops_.count(Drop::kExpired);
+  }
+  const size_t plain = length - kDataOverhead;
+  uint8_t* packet = coalescer_.place(plain);
+  {
+    const std::lock_guard lock(keypair->receiving);
+    if (!keypair->opener.open(counter, datagram + kDataHeaderSize, length - kDataHeaderSize, packet)) {
+      coalescer_.discard();
+      return loop_.drops_.count(Drop::kBadTag);
+    }
+    if (!keypair->window.accept(counter)) {
+      coalescer_.discard();
+      return loop_.drops_.count(Drop::kReplayed);
+    }
+  }
+  authenticated(*keypair);
+  deliver(*keypair->peer, packet, plain, length);
+}
+
+void Receiver::deliver(Peer& peer, const uint8_t* packet, size_t length, size_t datagramLength) {
+  if (length == 0) {
+    coalescer_.discard();
+    peer.receivedBytes.fetch_add(datagramLength, std::memory_order_relaxed);
+    return;
+  }
+  int64_t never = 0;
+  peer.unacknowledgedSince.compare_exchange_strong(never, now_, std::memory_order_relaxed);
+  loop_.tellIfArmed(peer, kDataReceivedEdge);
+  const bool isIp = ipVersion(packet, length) != 0;
+  const size_t stated = isIp ? statedLength(packet) : 0;
+  if (!isIp || stated > length || stated < (packet[0] >> 4 == 4 ? kIpv4Header : kIpv6Header)) {
+    coalescer_.discard();
+    return loop_.drops_.count(Drop::kBadInnerPacket);
+  }
+  if (loop_.allowedIps_.lookup(sourceOf(packet)) != &peer) {
+    coalescer_.discard();
+    return loop_.drops_.count(Drop::kBadSource);
+  }
+  peer.receivedBytes.fetch_add(datagramLength, std::memory_order_relaxed);
+  coalescer_.commit(stated);
+}
+
+void Receiver::authenticated(Keypair& keypair) {
+  Peer& peer = *keypair.peer;
+  if (followed_ != &peer) follow(peer);
+  if (peer.next.load(std::memory_order_acquire) == &keypair) confirm(keypair);
+  peer.lastReceived.store(now_, std::memory_order_relaxed);
+  if (peer.unansweredSince.load(std::memory_order_relaxed) != 0) peer.unansweredSince.store(0, std::memory_order_relaxed);
+  if (keypair.initiator && now_ - keypair.createdAt >= kRekeyOnReceiveAfterMs &&
+      peer.current.load(std::memory_order_relaxed) == &keypair && !keypair.rekeyTold.exchange(true)) {
+    loop_.outbox_.tell(peer, kRekeyEdge);
+  }
+}
+
+// The peer seals with the new keypair, so it can open what is sealed with it.
+void Receiver::confirm(Keypair& keypair) {
+  Peer& peer = *keypair.peer;
+  {
+    const std::lock_guard lock(peer.slots);
+    if (peer.next.load() != &keypair) return;
+    loop_.letGo(peer.previous.load());
+    peer.previous = peer.current.load();
+    peer.current = &keypair;
+    peer.next = nullptr;
+  }
+  loop_.outbox_.tell(peer, kConfirmedEdge);
+  loop_.request(peer, kFlushRequest);
+}
+
+// An authenticated packet tells where the peer is, and which of our addresses it reaches us by.
+void Receiver::follow(Peer& peer) {
+  followed_ = &peer;
+  const std::lock_guard lock(peer.place);
+  if (peer.endpoint == arrival_.from) return;
+  peer.endpoint = arrival_.from;
+  peer.roamed = true;
+}
+
+bool Receiver::write(void* context, uint8_t* bytes, size_t length) {
+  const auto* receiver = static_cast<Receiver*>(context);
+  return ::write(receiver->loop_.tun_.fd, bytes, length) == static_cast<ssize_t>(length);
+}
+
+}  // namespace pellicle

@@ -1,0 +1,52 @@
+// TUN to UDP: reads super-packets, splits them, seals the segments side by side and sends each train at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "loop.h"
+#include "segment.h"
+#include "offload.h"
+
+namespace pellicle {
+
+class Sender {
+ public:
+  explicit Sender(Loop& loop);
+  void run();
+
+ private:
+  // Datagrams of one keypair, all of `segment` bytes but the last.
+  struct Train {
+    Keypair* keypair = nullptr;
+    size_t count = 0;
+    size_t segment = 0;
+    size_t length = 0;
+    bool complete = false;
+    bool data = false;  // more than keepalives
+  };
+
+  static constexpr size_t kBack = 64;  // room to pad behind the packet
+  static constexpr int kReadsAtOnce = 64;
+
+  // False when nothing waits.
+  bool readOne();
+  void handle(const Offload& offload, uint8_t* packet, size_t length);
+  void handleRequests();
+  void sendStaged(Peer& peer, Keypair* keypair);
+  void stage(Peer& peer, const uint8_t* packet, size_t length);
+  // The current keypair if it may still seal, else null.
+  Keypair* sealing(Peer& peer) const;
+  // `packet` has 16 bytes behind it that may be overwritten for a while.
+  void seal(Keypair* keypair, uint8_t* packet, size_t length);
+  void flush();
+  size_t padded(size_t length) const;
+
+  Loop& loop_;
+  std::unique_ptr<uint8_t[]> packet_;
+  std::unique_ptr<uint8_t[]> sealed_;
+  Train train_;
+  int64_t now_ = 0;
+};
+
+}  // namespace pellicle

@@ -1,0 +1,83 @@
+/** `cilium install`: everything is checked first, then made; what cannot be finished is taken back. */
+import { stringify } from 'yaml';
+import { DAEMONSETS } from '../../kube/types.ts';
+import { type CommandContext, parseWait } from '../context.ts';
+import { Failure } from '../failure.ts';
+import { applyAll, tryApply } from '../install/apply.ts';
+import { configOf } from '../install/config.ts';
+import { readFacts, readOr, shapeOf } from '../install/facts.ts';
+import { AGENT, MANAGED_BY, MANAGER } from '../install/labels.ts';
+import { allOf, installationObjects, manifestText } from '../install/objects.ts';
+import { preflight } from '../install/preflight.ts';
+import { readRelease, writeRelease } from '../install/release.ts';
+import { announce, checkVersion, listVersions } from '../install/versions.ts';
+import { version } from '../root.ts';
+import { slowly } from '../terminal.ts';
+import { merge, settingsOf, type ValueFlags, valuesOfFlags } from '../values/values.ts';
+import { waitForStatus } from './status.ts';
+
+export interface InstallFlags extends ValueFlags {
+  version?: string;
+  listVersions?: boolean;
+  dryRun?: boolean;
+  dryRunHelmValues?: boolean;
+  wait?: boolean;
+  waitDuration: string;
+}
+
+export async function install(context: CommandContext, flags: InstallFlags): Promise<void> {
+  const { terminal } = context;
+  const { namespace } = context.flags;
+  if (flags.listVersions) return terminal.out(listVersions());
+  const patience = parseWait(flags.waitDuration);
+  const ciliumVersion = checkVersion(flags.version);
+  const values = valuesOfFlags(flags);
+  // Mistakes in what was typed are told before any cluster is asked.
+  const settings = settingsOf(values);
+
+  const { client, connection } = await context.cluster();
+  const facts = await slowly(
+    terminal,
+    `Asking the cluster at ${client.server}`,
+    readFacts(client, connection),
+  );
+  const dry = flags.dryRun || flags.dryRunHelmValues;
+  announce(dry ? terminal.err : terminal.out, facts, ciliumVersion, settings.cluster.name || facts.cluster);
+  const shape = shapeOf(facts, settings);
+  const config = configOf(settings, shape);
+  const stages = installationObjects({ settings, config, namespace });
+  if (flags.dryRunHelmValues) {
+    const chosen = {
+      cluster: { name: shape.clusterName },
+      ipam: { mode: shape.ipam },
+      clusterPodCIDRs: shape.podCIDRs,
+    };
+    return terminal.out(stringify(merge(chosen, values)));
+  }
+  if (flags.dryRun) return terminal.out(manifestText(stages));
+
+  await refuseSecond(context);
+  await slowly(
+    terminal,
+    'Checking what the cluster can do',
+    preflight(client, facts, shape, settings, allOf(stages)),
+  );
+  await slowly(terminal, 'Having the API server check the objects', tryApply(client, stages));
+  const release = { values, version, ciliumVersion, configKeys: Object.keys(config) };
+  await writeRelease(client, namespace, { ...release, state: 'pending' });
+  await slowly(terminal, 'Creating the objects', applyAll(client, stages, terminal.signal));
+  await writeRelease(client, namespace, { ...release, state: 'deployed' });
+  if (flags.wait) await waitForStatus(context, patience);
+}
+
+async function refuseSecond(context: CommandContext): Promise<void> {
+  const { client } = await context.cluster();
+  const { namespace } = context.flags;
+  const release = await readRelease(client, namespace);
+  const agents = await readOr(client, DAEMONSETS, AGENT, namespace);
+  const ours = agents?.metadata.labels?.[MANAGED_BY] === MANAGER;
+  if (release?.state === 'deployed' && ours)
+    throw new Failure(
+      `it is installed already (Pellicle ${release.version} in namespace ${namespace}): change it with "cilium upgrade", or remove it with "cilium uninstall" first`,
+    );
+}

@@ -1,0 +1,74 @@
+/** `cilium upgrade`: the installation's values with changes, brought to the cluster without a break in the traffic. */
+import { stringify } from 'yaml';
+import { type CommandContext, parseWait } from '../context.ts';
+import { Failure, usage } from '../failure.ts';
+import { applyAll, dropConfigKeys, removeEngines, tryApply } from '../install/apply.ts';
+import { configOf } from '../install/config.ts';
+import { readFacts, shapeOf } from '../install/facts.ts';
+import { ENGINE } from '../install/labels.ts';
+import { allOf, installationObjects, manifestText } from '../install/objects.ts';
+import { preflight } from '../install/preflight.ts';
+import { readRelease, writeRelease } from '../install/release.ts';
+import { announce, checkVersion } from '../install/versions.ts';
+import { version } from '../root.ts';
+import { slowly } from '../terminal.ts';
+import { merge, settingsOf, valuesOfFlags } from '../values/values.ts';
+import type { InstallFlags } from './install.ts';
+import { waitForStatus } from './status.ts';
+
+export interface UpgradeFlags extends InstallFlags {
+  reuseValues?: boolean;
+  resetValues?: boolean;
+}
+
+/**
+ * Values given earlier stay unless --reset-values is given: a change of one value must never switch encryption off
+ * because it was not repeated.
+ */
+export async function upgrade(context: CommandContext, flags: UpgradeFlags): Promise<void> {
+  const { terminal } = context;
+  const { namespace } = context.flags;
+  if (flags.reuseValues && flags.resetValues)
+    throw usage('--reuse-values and --reset-values contradict each other: give one of them');
+  const patience = parseWait(flags.waitDuration);
+  const given = valuesOfFlags(flags);
+  settingsOf(given);
+
+  const { client, connection } = await context.cluster();
+  const [facts, release] = await slowly(
+    terminal,
+    `Asking the cluster at ${client.server}`,
+    Promise.all([readFacts(client, connection), readRelease(client, namespace)]),
+  );
+  if (!release)
+    throw new Failure(
+      `nothing is installed in namespace ${namespace}: use "cilium install" (or -n NAMESPACE)`,
+    );
+  const ciliumVersion = flags.version ? checkVersion(flags.version) : release.ciliumVersion;
+  const values = flags.resetValues ? given : merge(release.values, given);
+  const settings = settingsOf(values);
+  const dry = flags.dryRun || flags.dryRunHelmValues;
+  announce(dry ? terminal.err : terminal.out, facts, ciliumVersion, settings.cluster.name || facts.cluster);
+  const shape = shapeOf(facts, settings);
+  const config = configOf(settings, shape);
+  const stages = installationObjects({ settings, config, namespace });
+  if (flags.dryRunHelmValues) return terminal.out(stringify(values));
+  if (flags.dryRun) return terminal.out(manifestText(stages));
+
+  await preflight(client, facts, shape, settings, allOf(stages));
+  await tryApply(client, stages);
+  const hasEngine = stages.workloads.some(({ object }) => object.metadata.name === ENGINE);
+  if (!hasEngine)
+    await slowly(terminal, 'Stopping the engines', removeEngines(client, namespace, terminal.signal));
+  const obsolete = release.configKeys.filter(key => !Object.hasOwn(config, key));
+  await dropConfigKeys(client, namespace, obsolete);
+  await slowly(terminal, 'Applying the changes', applyAll(client, stages, terminal.signal));
+  await writeRelease(client, namespace, {
+    values,
+    version,
+    ciliumVersion,
+    state: 'deployed',
+    configKeys: Object.keys(config),
+  });
+  if (flags.wait) await waitForStatus(context, patience);
+}

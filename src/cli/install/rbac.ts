@@ -1,0 +1,133 @@
+/** Who agent and operator are, and the least they may do. */
+import {
+  CLUSTERROLEBINDINGS,
+  CLUSTERROLES,
+  type KubeObject,
+  type ObjectMeta,
+  type PolicyRule,
+  type ResourceType,
+  ROLEBINDINGS,
+  ROLES,
+  SERVICEACCOUNTS,
+} from '../../kube/types.ts';
+import { CONFIG_NAME } from './config.ts';
+import { AGENT, ENGINE, labels, OPERATOR } from './labels.ts';
+
+interface Access {
+  type: ResourceType;
+  object: KubeObject;
+}
+
+const READ = ['get', 'list', 'watch'];
+const RBAC = 'rbac.authorization.k8s.io';
+
+const AGENT_RULES: PolicyRule[] = [
+  { apiGroups: [''], resources: ['nodes'], verbs: READ },
+  { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
+  { apiGroups: ['cilium.io'], resources: ['ciliumnodes'], verbs: [...READ, 'create', 'patch'] },
+  { apiGroups: ['cilium.io'], resources: ['ciliumnodes/status'], verbs: ['patch'] },
+  {
+    apiGroups: ['cilium.io'],
+    resources: ['ciliumendpoints'],
+    verbs: [...READ, 'create', 'patch', 'delete'],
+  },
+  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+];
+
+const OPERATOR_RULES: PolicyRule[] = [
+  { apiGroups: [''], resources: ['nodes', 'pods'], verbs: READ },
+  { apiGroups: ['cilium.io'], resources: ['ciliumnodes'], verbs: [...READ, 'patch', 'delete'] },
+  { apiGroups: ['cilium.io'], resources: ['ciliumnodes/status'], verbs: ['patch'] },
+  { apiGroups: ['cilium.io'], resources: ['ciliumendpoints'], verbs: [...READ, 'delete'] },
+  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+];
+
+/** In the installation's own namespace. */
+const READ_CONFIG: PolicyRule = {
+  apiGroups: [''],
+  resources: ['configmaps'],
+  resourceNames: [CONFIG_NAME],
+  verbs: READ,
+};
+/** Where kubeadm says which network holds the pods. */
+const READ_KUBEADM: PolicyRule = {
+  apiGroups: [''],
+  resources: ['configmaps'],
+  resourceNames: ['kubeadm-config'],
+  verbs: ['get'],
+};
+const OPERATOR_LEASE: PolicyRule[] = [
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+  {
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    resourceNames: [OPERATOR],
+    verbs: ['get', 'update'],
+  },
+];
+
+/** DNS pods from before the installation have no network until they are made again. */
+const RESTART_DNS: PolicyRule = { apiGroups: [''], resources: ['pods'], verbs: ['delete'] };
+
+export function accessObjects(namespace: string): Access[] {
+  return [
+    account(AGENT, namespace),
+    account(ENGINE, namespace, false),
+    account(OPERATOR, namespace),
+    ...clusterAccess(AGENT, namespace, AGENT_RULES),
+    ...clusterAccess(OPERATOR, namespace, OPERATOR_RULES),
+    ...localAccess(AGENT, 'cilium-config-agent', namespace, [READ_CONFIG, READ_KUBEADM]),
+    ...localAccess(OPERATOR, OPERATOR, namespace, [READ_CONFIG, READ_KUBEADM, ...OPERATOR_LEASE]),
+    ...localAccess(OPERATOR, 'cilium-operator-dns', namespace, [RESTART_DNS], 'kube-system'),
+  ];
+}
+
+function account(name: string, namespace: string, token = true): Access {
+  return {
+    type: SERVICEACCOUNTS,
+    object: {
+      ...of(SERVICEACCOUNTS, { name, namespace, labels: labels(name) }),
+      automountServiceAccountToken: token,
+    },
+  };
+}
+
+function clusterAccess(name: string, namespace: string, rules: PolicyRule[]): Access[] {
+  const metadata = { name, labels: labels(name) };
+  return [
+    { type: CLUSTERROLES, object: { ...of(CLUSTERROLES, metadata), rules } },
+    {
+      type: CLUSTERROLEBINDINGS,
+      object: {
+        ...of(CLUSTERROLEBINDINGS, metadata),
+        roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name },
+        subjects: [{ kind: 'ServiceAccount', name, namespace }],
+      },
+    },
+  ];
+}
+
+function localAccess(
+  accountName: string,
+  name: string,
+  namespace: string,
+  rules: PolicyRule[],
+  where = namespace,
+): Access[] {
+  const metadata = { name, namespace: where, labels: labels(accountName) };
+  return [
+    { type: ROLES, object: { ...of(ROLES, metadata), rules } },
+    {
+      type: ROLEBINDINGS,
+      object: {
+        ...of(ROLEBINDINGS, metadata),
+        roleRef: { apiGroup: RBAC, kind: 'Role', name },
+        subjects: [{ kind: 'ServiceAccount', name: accountName, namespace }],
+      },
+    },
+  ];
+}
+
+function of(type: ResourceType, metadata: ObjectMeta): KubeObject {
+  return { apiVersion: type.apiVersion, kind: type.kind, metadata };
+}

@@ -1,0 +1,55 @@
+/** How commands speak: results on stdout, progress and errors on stderr, colour only where a person looks. */
+import type { WriteStream } from 'node:tty';
+
+export interface Terminal {
+  out(text: string): void;
+  err(text: string): void;
+  /** Text in a colour, where stdout shows colours. */
+  colour(name: Colour, text: string): string;
+  /** Aborted by the first Ctrl-C; the second one quits. */
+  readonly signal: AbortSignal;
+}
+
+export type Colour = 'red' | 'green' | 'yellow' | 'blue' | 'magenta' | 'cyan';
+
+const CODES: Record<Colour, number> = { red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 };
+
+/** Ctrl-C while something runs. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+export function systemTerminal(): Terminal {
+  const abort = new AbortController();
+  process.on('SIGINT', () => {
+    if (abort.signal.aborted) process.exit(130);
+    abort.abort(new Interrupted('interrupted'));
+  });
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      // Whoever read the output has seen enough (head, less).
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
+    });
+  const colours = showsColours(process.stdout, process.env);
+  return {
+    out: text => void process.stdout.write(text),
+    err: text => void process.stderr.write(text),
+    colour: (name, text) => (colours ? `\x1b[${CODES[name]}m${text}\x1b[0m` : text),
+    signal: abort.signal,
+  };
+}
+
+/** Says on stderr what is being waited for, if it takes longer than a second. */
+export async function slowly<T>(terminal: Terminal, what: string, work: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => terminal.err(`⌛ ${what}…\n`), 1_000);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function showsColours(stream: WriteStream, env: NodeJS.ProcessEnv): boolean {
+  return stream.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+}

@@ -1,0 +1,43 @@
+/** `lab down`: ends a lab and removes all that it left on the machine. */
+import { existsSync } from 'node:fs';
+import { readFile, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { removeContext } from './kubeconfig.ts';
+import { type LabPaths, labPaths } from './layout.ts';
+import { lockLab } from './lock.ts';
+import { findLab, killAndWait } from './processes.ts';
+import { readRecord } from './record.ts';
+
+/** True if there was a lab. Idempotent; needs no lab that is whole. */
+export async function down(name: string): Promise<boolean> {
+  const paths = labPaths(name);
+  const there = existsSync(paths.state) || findLab(paths.state, paths.slirpSocket).holder !== undefined;
+  if (!there) return false;
+  {
+    await using _lock = await lockLab(paths.state);
+    await tearDown(paths);
+  }
+  await removeEmptyParents(paths);
+  return true;
+}
+
+/** The caller holds the lock. The holder's PID namespace takes every process of the lab with it. */
+export async function tearDown(paths: LabPaths): Promise<void> {
+  const found = findLab(paths.state, paths.slirpSocket);
+  if (found.holder !== undefined) await killAndWait(found.holder);
+  for (const pid of [...found.nodes.values(), found.slirp]) if (pid !== undefined) await killAndWait(pid);
+  const record = readRecord(paths);
+  if (record?.kubeconfig) {
+    const authority = await readFile(join(paths.pki, 'ca.crt'), 'utf8').catch(() => undefined);
+    await removeContext(record.kubeconfig, `kind-${record.options.name}`, authority);
+  }
+  await rm(paths.state, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** /var/lib/pellicle/lab and /var/lib/pellicle, if nothing else is in them. */
+export async function removeEmptyParents(paths: LabPaths): Promise<void> {
+  const labs = dirname(paths.state);
+  await rmdir(labs)
+    .then(() => rmdir(dirname(labs)))
+    .catch(() => {});
+}

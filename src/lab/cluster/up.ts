@@ -1,0 +1,225 @@
+/** `lab up`: makes a lab, or repairs the one that is there, keeping its API's state. */
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connect, type KubeClient } from '../../kube/client.ts';
+import { NODES, type ResourceType } from '../../kube/types.ts';
+import { ensureLayers } from '../images/layers.ts';
+import { addons } from './addons.ts';
+import { tearDown } from './down.ts';
+import { holderCommand, nodeCommand } from './init.ts';
+import { addContext, kubeconfigPath } from './kubeconfig.ts';
+import { type LabNode, type LabOptions, type LabPaths, labNodes, labPaths } from './layout.ts';
+import { lockLab } from './lock.ts';
+import { adminIdentity, ensurePki } from './pki.ts';
+import { preflight } from './preflight.ts';
+import { findLab, startDetached } from './processes.ts';
+import { findProject, type Project } from './project.ts';
+import { type LabRecord, readRecord, writeRecord } from './record.ts';
+import { attachNode, ensureBridge, freePort, publishApi, startSlirp } from './underlay.ts';
+import { until } from './wait.ts';
+
+export interface UpRun {
+  options: LabOptions;
+  /** Called with each step that is done. */
+  progress: (step: string) => void;
+  signal?: AbortSignal;
+  env?: NodeJS.ProcessEnv;
+}
+
+export interface UpResult {
+  context: string;
+  kubeconfig: string;
+  server: string;
+  repaired: boolean;
+}
+
+/** Throws an error with one or more sentences; then nothing of a new lab is left. */
+export async function up(run: UpRun): Promise<UpResult> {
+  const project = findProject();
+  const problems = preflight(project);
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+  const paths = labPaths(run.options.name);
+  await using _lock = await lockLab(paths.state);
+  const existed = existsSync(paths.state);
+  try {
+    return await raise(run, paths, project);
+  } catch (error) {
+    if (existed) throw run.signal?.aborted ? new Error('interrupted') : error;
+    await tearDown(paths);
+    throw run.signal?.aborted ? new Error('interrupted; what was made so far is removed') : error;
+  }
+}
+
+async function raise(run: UpRun, paths: LabPaths, project: Project): Promise<UpResult> {
+  const { options, progress, signal } = run;
+  const nodes = labNodes(options);
+  const master = nodes[0]!;
+  const record = recordFor(options, readRecord(paths), await freePort());
+  await mkdir(paths.state, { recursive: true, mode: 0o700 });
+  for (const node of nodes) await mkdir(join(paths.logs, node.name), { recursive: true, mode: 0o755 });
+  await Promise.all([ensurePki(paths, nodes, new Date()), ensureLayers(paths.images, project)]);
+  progress('keys, certificates and images are there');
+
+  const before = findLab(paths.state, paths.slirpSocket);
+  const holder = before.holder ?? (await startHolder(paths, signal));
+  await ensureBridge(holder, options, master);
+  await Promise.all([
+    before.slirp === undefined ? startSlirp(holder, paths) : undefined,
+    ...nodes.map(node => ensureNode({ options, paths, project }, node, holder, signal)),
+  ]);
+  signal?.throwIfAborted();
+  if (!(await publishApi(paths, record.port))) {
+    record.port = await freePort();
+    if (!(await publishApi(paths, record.port))) throw new Error('slirp4netns cannot publish the API server');
+  }
+  await writeRecord(paths, record, findLab(paths.state, paths.slirpSocket));
+  progress(`network and ${nodes.length} nodes are up`);
+
+  const server = `https://127.0.0.1:${record.port}`;
+  const identity = await adminIdentity(paths.pki);
+  const client = connect({ server, ...identity }, { timeout: 5_000 });
+  await apiReady(client, paths, master, signal);
+  progress(`the API server answers at ${server}`);
+
+  const context = `kind-${options.name}`;
+  record.kubeconfig = await addContext(kubeconfigPath(run.env), context, server, identity, record.kubeconfig);
+  await writeRecord(paths, record, findLab(paths.state, paths.slirpSocket));
+  for (const object of addons(options, master, identity.ca)) await applyObject(client, object, signal);
+  progress('cluster DNS and configuration are in place');
+
+  await until(
+    `the nodes to register (see ${paths.logs}/NODE/lab-kubelet.log)`,
+    60_000,
+    async () => {
+      const names = new Set((await client.list(NODES)).items.map(node => node.metadata.name));
+      return nodes.every(node => names.has(node.name));
+    },
+    signal,
+  );
+  progress('all nodes have registered');
+  return { context, kubeconfig: record.kubeconfig.path, server, repaired: before.holder !== undefined };
+}
+
+function recordFor(options: LabOptions, known: LabRecord | undefined, port: number): LabRecord {
+  if (!known) {
+    return {
+      apiVersion: 'lab.pellicle.dev/v1',
+      kind: 'Lab',
+      options,
+      port,
+      createdAt: new Date().toISOString(),
+    };
+  }
+  const { workers, ipFamily } = known.options;
+  if (workers !== options.workers || ipFamily !== options.ipFamily) {
+    throw new Error(
+      `lab '${options.name}' exists with --workers ${workers} --ip-family ${ipFamily}: say the same, or remove it first with 'pellicle lab down --name ${options.name}'`,
+    );
+  }
+  return known;
+}
+
+async function startHolder(paths: LabPaths, signal?: AbortSignal): Promise<number> {
+  const [program, ...args] = holderCommand(paths);
+  const { failed } = startDetached(program!, args, { log: join(paths.logs, 'lab.log') });
+  return await appears(failed, () => findLab(paths.state, paths.slirpSocket).holder, signal);
+}
+
+async function ensureNode(
+  lab: { options: LabOptions; paths: LabPaths; project: Project },
+  node: LabNode,
+  holder: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { paths } = lab;
+  const find = () => findLab(paths.state, paths.slirpSocket).nodes.get(node.name);
+  let init = find();
+  if (init === undefined) {
+    const [program, ...args] = nodeCommand(lab, node, holder);
+    const { failed } = startDetached(program!, args, { log: join(paths.logs, node.name, 'init.log') });
+    init = await appears(failed, find, signal);
+  }
+  await attachNode(holder, init, node);
+}
+
+/** Waits for a namespace's init; if the program that starts it ends first, that is told. */
+async function appears(
+  failed: Promise<Error>,
+  find: () => number | undefined,
+  signal?: AbortSignal,
+): Promise<number> {
+  let problem: Error | undefined;
+  void failed.then(error => {
+    problem = error;
+  });
+  return await until(
+    'a namespace to be made',
+    10_000,
+    () => {
+      if (problem) throw problem;
+      return find();
+    },
+    signal,
+  );
+}
+
+async function apiReady(client: KubeClient, paths: LabPaths, master: LabNode, signal?: AbortSignal) {
+  const log = join(paths.logs, master.name, 'lab-apiserver.log');
+  const init = join(paths.logs, master.name, 'init.log');
+  try {
+    await until(
+      'the API server',
+      30_000,
+      () =>
+        client.raw('GET', '/readyz').then(
+          answer => answer.status === 200,
+          () => undefined,
+        ),
+      signal,
+    );
+  } catch (error) {
+    signal?.throwIfAborted();
+    const lines = await lastLines(log).then(text => text || lastLines(init));
+    throw new Error(`the API server does not get ready; the end of ${log}:\n${lines}`, { cause: error });
+  }
+}
+
+async function lastLines(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return text.trimEnd().split('\n').slice(-5).join('\n');
+}
+
+/** By server-side apply, patiently: a namespace or the discovery of a kind may come a moment later. */
+async function applyObject(
+  client: KubeClient,
+  object: ReturnType<typeof addons>[number],
+  signal?: AbortSignal,
+) {
+  const plural: Record<string, string> = { ConfigMap: 'configmaps', Service: 'services' };
+  const type: ResourceType = {
+    apiVersion: object.apiVersion,
+    kind: object.kind,
+    plural: plural[object.kind] ?? `${object.kind.toLowerCase()}s`,
+    namespaced: object.metadata.namespace !== undefined,
+  };
+  let problem: unknown;
+  try {
+    await until(
+      `${object.kind} ${object.metadata.name} to be accepted`,
+      15_000,
+      () =>
+        client.apply(type, object, { fieldManager: 'pellicle-lab', force: true }).then(
+          () => true,
+          error => {
+            problem = error;
+            return undefined;
+          },
+        ),
+      signal,
+    );
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw problem instanceof Error ? problem : error;
+  }
+}

@@ -1,0 +1,5 @@
+/** The command line with the lab; also as a plugin of kubectl, which sets the name. */
+import { main } from '../cli/program.ts';
+
+const name = process.env['PELLICLE_CALLED_AS'] ?? 'pellicle';
+process.exitCode = await main({ name, lab: true }, process.argv.slice(2));

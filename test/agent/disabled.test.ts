@@ -1,0 +1,73 @@
+/** The same without encryption: it works, and everything that the encrypted cluster hides can be seen. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { Rig, type RigNode, until } from './rig.ts';
+
+let rig: Rig;
+let a: RigNode;
+let b: RigNode;
+let podB: string;
+
+before(async () => {
+  rig = await Rig.up({ workers: 1, config: {} });
+  [a, b] = rig.nodes as [RigNode, RigNode];
+  for (const node of rig.nodes) node.startAgent();
+  await Promise.all(rig.nodes.map(node => node.whenReady()));
+  await a.addPod('pod-a');
+  [podB] = (await b.addPod('pod-b')) as [string];
+  await until('traffic flows', async () => (await a.ping('pod-a', podB, 1)) === 1);
+});
+after(() => rig?.down());
+
+test('pods of two nodes talk by vxlan, and the wire shows what they say', async () => {
+  const marker = randomBytes(16);
+  const wire = await rig.capture(async () => {
+    assert.equal(await a.ping('pod-a', podB, 3, '-p', marker.toString('hex')), 3);
+  });
+  assert.equal(wire.includes(marker), true);
+});
+
+test('a large packet fits the tunnel', async () => {
+  assert.equal(await a.ping('pod-a', podB, 2, '-M', 'do', '-s', String(1450 - 28)), 2);
+});
+
+test('what comes in by the underlay is delivered here: the guard belongs to encryption', async () => {
+  await rig.onSwitch(`ip addr add 10.244.2.77/32 dev lo && ip route add 10.244.1.0/24 via ${b.addresses[0]}`);
+  const listening = b.inPod('pod-b', 'timeout', '5', 'tcpdump', '-n', '-c', '1', '-i', 'eth0', 'icmp');
+  await until(
+    'tcpdump listens',
+    async () => (await b.try('pgrep', '-f', 'tcpdump -n -c 1 -i eth0 icmp')).code === 0,
+  );
+  await rig.onSwitch(`ping -n -c 3 -i 0.2 -W 1 -I 10.244.2.77 ${podB} || true`);
+  assert.match((await listening).stdout, /10\.244\.2\.77 > /);
+});
+
+test('a pod that nobody has is unreachable, not sent away', async () => {
+  const wire = await rig.capture(async () => {
+    const marker = randomBytes(16).toString('hex');
+    assert.equal(await a.ping('pod-a', '10.244.200.9', 1, '-p', marker), 0);
+  });
+  assert.equal(wire.includes(Buffer.from([10, 244, 200, 9])), false);
+});
+
+test('the status says that nothing is encrypted', async () => {
+  assert.match((await a.cilium('status')).stdout, /^Encryption: +Disabled$/m);
+  assert.equal((await a.cilium('encrypt', 'status')).stdout, 'Encryption: Disabled                  \n');
+});
+
+test('encryption switched on while the cluster runs takes over, and nothing is in the clear any more', async () => {
+  for (const node of rig.nodes) node.startEngine();
+  await rig.setConfig({ 'enable-wireguard': 'true' });
+  await until('it is sealed', async () => {
+    const { stdout } = await a.run('ip', 'route', 'show', 'table', '2110');
+    return stdout.includes('10.244.1.0/24 dev cilium_wg0');
+  });
+  await until('traffic flows again', async () => (await a.ping('pod-a', podB, 1)) === 1);
+  const marker = randomBytes(16);
+  const wire = await rig.capture(async () => {
+    assert.equal(await a.ping('pod-a', podB, 3, '-p', marker.toString('hex')), 3);
+  });
+  assert.equal(wire.includes(marker), false);
+  assert.notEqual((await a.try('ip', 'link', 'show', 'cilium_vxlan')).code, 0);
+});

@@ -1,0 +1,22 @@
+/** `-f NAME`: the engine with a clock that runs 60 times as fast, so that two minutes are two seconds. */
+import { makeLog } from '../../src/engine/log.ts';
+import { Tunnel } from '../../src/engine/tunnel.ts';
+import { serveUapi } from '../../src/engine/uapi-server.ts';
+
+const name = process.argv.at(-1)!;
+const log = makeLog(name, 'verbose', line => process.stderr.write(line));
+const tunnel = new Tunnel({ name, persist: false, mtu: 1420, clockSpeed: 60, log, onGone: end });
+const server = await serveUapi({
+  path: `/var/run/wireguard/${name}.sock`,
+  tunnel,
+  log,
+  stalledMs: 1500,
+  onRemoved: end,
+});
+process.once('SIGTERM', end);
+
+function end(): void {
+  server.close();
+  tunnel.close();
+  process.exit(0);
+}

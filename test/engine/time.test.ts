@@ -1,0 +1,93 @@
+/** What time does to sessions, with a clock that runs 60 times as fast. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { answered, exited, Pair, type Side, until } from './pair.ts';
+
+const FAST = [process.execPath, join(import.meta.dirname, 'fast-engine.ts')];
+
+/** How many keypairs the side has had so far, as it initiated them or not. */
+function watchKeys(side: Side): { count: number } {
+  const seen = { count: 0 };
+  side.process.stderr?.on('data', chunk => {
+    seen.count += String(chunk).split('has new keys').length - 1;
+  });
+  return seen;
+}
+
+describe('time', () => {
+  test('brings new keys every two minutes, without a lost packet', async () => {
+    await using pair = new Pair();
+    const { left, right } = pair;
+    await pair.connect(FAST, FAST);
+    const keys = watchKeys(left);
+    const pinging = left.spawn('ping', '-n', '-c', '1100', '-i', '0.005', right.inner4);
+    let output = '';
+    pinging.stdout?.on('data', chunk => {
+      output += chunk;
+    });
+    await exited(pinging);
+    assert.equal(answered(output, 1000), 1000);
+    assert.ok(keys.count >= 3, `${keys.count} keypairs in ${1100 * 0.005 * 60} s`);
+  });
+
+  test('ends a session that nobody used, and begins another when somebody does', async () => {
+    await using pair = new Pair();
+    const { left, right } = pair;
+    await pair.connect(FAST, FAST);
+    const keys = watchKeys(left);
+    assert.equal(left.ping(right.inner4, 2), 2);
+    // Three minutes and a half: the session is over, and nothing was there to renew it for.
+    await delay(3500);
+    const before = keys.count;
+    assert.equal(left.ping(right.inner4, 2), 2);
+    await until('new keys', () => keys.count > before);
+  });
+
+  test('makes the side that only receives say that it is there', async () => {
+    await using pair = new Pair();
+    const { left, right } = pair;
+    await pair.connect(FAST, FAST);
+    assert.equal(left.ping(right.inner4, 1), 1);
+    const listener = right.spawn(
+      process.execPath,
+      '-e',
+      `require('node:dgram').createSocket('udp4').bind(4444, '${right.inner4}', () => console.log('bound'));`,
+    );
+    try {
+      await new Promise(resolve => listener.stdout?.once('data', resolve));
+      await settled(left);
+      const before = (await left.peer()).rxBytes;
+      left.run('bash', '-c', `echo hello > /dev/udp/${right.inner4}/4444`);
+      await until('a keepalive', async () => (await left.peer()).rxBytes === before + 32, 2);
+    } finally {
+      listener.kill('SIGKILL');
+    }
+  });
+
+  test('makes the side that gets no answer begin anew', async () => {
+    await using pair = new Pair();
+    const { left, right } = pair;
+    await pair.connect(FAST, FAST);
+    assert.equal(left.ping(right.inner4, 1), 1);
+    await right.kill();
+    await right.start(FAST);
+    // It knows no endpoint and has no keys: the other one has to notice.
+    right.configure(left);
+    right.bringUp();
+    await until('traffic', () => left.ping(right.inner4, 1) === 1, 5);
+  });
+});
+
+/** Waits until nothing more is to be said about what went before: keepalives are due within 10 s of their time. */
+async function settled(side: Side): Promise<void> {
+  let before = -1;
+  await until('silence', async () => {
+    const { rxBytes, txBytes } = await side.peer();
+    const isSettled = before === rxBytes + txBytes;
+    before = rxBytes + txBytes;
+    await delay(300);
+    return isSettled;
+  });
+}
