@@ -146,6 +146,7 @@ describe('client', () => {
         if (event.object.metadata.name === 'last') abort.abort();
       }
     })();
+    while (server.watchCount === 0) await client.list(NODES);
     await client.create(CONFIGMAPS, settings('a', { x: 'é' }));
     const line = `${JSON.stringify({ type: 'ADDED', object: settings('last', { x: '\u{1F510}' }) })}\n`;
     const bytes = Buffer.from(line);

@@ -87,10 +87,12 @@ export interface KubeClient {
 export interface ConnectOptions {
   /** Milliseconds until a request is given up. */
   timeout?: number;
+  /** At once, watches aside; further requests wait for one of them. */
+  maxConnections?: number;
 }
 
 export function connect(credentials: Credentials, options: ConnectOptions = {}): KubeClient {
-  return new Client(new HttpConnection(credentials), options.timeout ?? 10_000);
+  return new Client(new HttpConnection(credentials, options.maxConnections), options.timeout ?? 10_000);
 }
 
 const PATCH_TYPES: Record<PatchKind, string> = {

@@ -54,12 +54,15 @@ export class HttpConnection {
   readonly #credentials: Credentials;
   readonly #base: URL;
   readonly #agent: http.Agent;
+  /** Streams hold their connection: they must not take one from the requests. */
+  readonly #streams: http.Agent;
 
-  constructor(credentials: Credentials) {
+  constructor(credentials: Credentials, maxConnections = Infinity) {
     this.#credentials = credentials;
     this.server = credentials.server.replace(/\/+$/, '');
     this.#base = parseServer(this.server);
-    this.#agent = this.#base.protocol === 'https:' ? tlsAgent(credentials) : new http.Agent(KEEP_ALIVE);
+    this.#agent = this.#newAgent(maxConnections);
+    this.#streams = this.#newAgent(Infinity);
   }
 
   /** The whole answer. Busy servers (429) are asked again after the time they name. */
@@ -69,7 +72,7 @@ export class HttpConnection {
     const deadline = AbortSignal.timeout(request.timeout);
     const signal = request.signal ? AbortSignal.any([request.signal, deadline]) : deadline;
     for (let attempt = 0; ; attempt++) {
-      const response = await this.#send({ ...request, signal }, deadline);
+      const response = await this.#send({ ...request, signal }, deadline, this.#agent);
       const body = await this.#collect(response, deadline);
       const status = response.statusCode ?? 0;
       if (status !== 429 || attempt === BUSY_RETRIES) return { status, headers: response.headers, body };
@@ -83,18 +86,18 @@ export class HttpConnection {
     const timer = setTimeout(() => deadline.abort(), request.timeout);
     const signal = request.signal ? AbortSignal.any([request.signal, deadline.signal]) : deadline.signal;
     try {
-      return await this.#send({ ...request, signal }, deadline.signal);
+      return await this.#send({ ...request, signal }, deadline.signal, this.#streams);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  async #send(request: HttpRequest, deadline: AbortSignal): Promise<http.IncomingMessage> {
+  async #send(request: HttpRequest, deadline: AbortSignal, agent: http.Agent): Promise<http.IncomingMessage> {
     const headers = await this.#headers(request);
     for (let attempt = 0; ; attempt++) {
       const sent = { reused: false };
       try {
-        return await this.#once(request, headers, sent);
+        return await this.#once(request, headers, agent, sent);
       } catch (error) {
         if (deadline.aborted) throw unreachable(this.server, timedOut(request));
         if (request.signal?.aborted) throw request.signal.reason;
@@ -105,7 +108,12 @@ export class HttpConnection {
     }
   }
 
-  #once(request: HttpRequest, headers: http.OutgoingHttpHeaders, sent: { reused: boolean }) {
+  #once(
+    request: HttpRequest,
+    headers: http.OutgoingHttpHeaders,
+    agent: http.Agent,
+    sent: { reused: boolean },
+  ) {
     return new Promise<http.IncomingMessage>((resolve, reject) => {
       const module = this.#base.protocol === 'https:' ? https : http;
       const call = module.request(
@@ -115,7 +123,7 @@ export class HttpConnection {
           port: this.#base.port || (this.#base.protocol === 'https:' ? 443 : 80),
           path: this.#base.pathname.replace(/\/+$/, '') + request.path,
           headers,
-          agent: this.#agent,
+          agent,
           ...(request.signal && { signal: request.signal }),
         },
         resolve,
@@ -126,6 +134,11 @@ export class HttpConnection {
       });
       call.end(request.body);
     });
+  }
+
+  #newAgent(maxSockets: number): http.Agent {
+    const options = { ...KEEP_ALIVE, maxSockets };
+    return this.#base.protocol === 'https:' ? tlsAgent(this.#credentials, options) : new http.Agent(options);
   }
 
   async #headers(request: HttpRequest): Promise<http.OutgoingHttpHeaders> {
@@ -175,9 +188,9 @@ const KEEP_ALIVE = {
   scheduling: 'lifo' as const,
 };
 
-function tlsAgent(credentials: Credentials): https.Agent {
+function tlsAgent(credentials: Credentials, options: https.AgentOptions): https.Agent {
   return new https.Agent({
-    ...KEEP_ALIVE,
+    ...options,
     ...(credentials.ca && { ca: credentials.ca }),
     ...(credentials.cert && { cert: credentials.cert }),
     ...(credentials.key && { key: credentials.key }),

@@ -84,6 +84,14 @@ describe('kubeconfig', () => {
     assert.deepEqual(credentials.impersonate, { user: 'jane', groups: ['dev'] });
   });
 
+  it('takes plain http', async () => {
+    const path = file('http', config('a', '{"token":"t"}').replace('https://a', 'http://a'));
+    const { credentials } = await loadConnection({ kubeconfig: path, env: {} });
+    assert.equal(credentials.server, 'http://a:6443');
+    assert.equal(credentials.token, 't');
+    assert.equal(credentials.insecure, undefined);
+  });
+
   it('tells what is wrong', async () => {
     const wrong: [kubeconfig: string, message: RegExp][] = [
       [join(folder, 'none'), /none does not exist: check --kubeconfig/],

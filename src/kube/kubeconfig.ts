@@ -94,6 +94,9 @@ async function resolve(config: KubeConfig, files: string[], options: KubeconfigO
     throw new KubeconfigError(
       `context "${name}" names the cluster "${context.cluster}", which is not in ${where}`,
     );
+  // client-node takes plain HTTP only where TLS would not be verified either.
+  const plain = cluster.server.startsWith('http:');
+  if (plain) config.clusters = config.clusters.map(c => (c === cluster ? { ...c, skipTLSVerify: true } : c));
   const tls: https.RequestOptions = {};
   try {
     await config.applyToHTTPSOptions(tls);
@@ -107,7 +110,7 @@ async function resolve(config: KubeConfig, files: string[], options: KubeconfigO
     ...(tls.ca && { ca: String(tls.ca) }),
     ...(tls.cert && { cert: String(tls.cert) }),
     ...(tls.key && { key: String(tls.key) }),
-    ...(tls.rejectUnauthorized === false && { insecure: true }),
+    ...(tls.rejectUnauthorized === false && !plain && { insecure: true }),
     ...(tls.servername && { tlsServerName: tls.servername }),
     ...bearer(config, tls, user?.token),
     ...(user?.impersonateUser && { impersonate: { user: user.impersonateUser } }),

@@ -59,8 +59,15 @@ export async function probe(): Promise<Abilities> {
     };
     return { ...given, ...unknown };
   }
-  using scratch = await scratchNetns();
-  const netns = scratch.path;
+  const scratch = await scratchNetns();
+  try {
+    return { ...given, ...(await tryIn(scratch.path)) };
+  } finally {
+    scratch.close();
+  }
+}
+
+async function tryIn(netns: string) {
   const [wireguard, xfrmEsp, xfrmPolicy, nft, vxlan] = await Promise.all([
     attempt(NO_WIREGUARD, async () => (await findGenericFamily('wireguard', netns)) !== undefined),
     attempt(NO_ESP, () => tryEspState(netns)),
@@ -68,7 +75,7 @@ export async function probe(): Promise<Abilities> {
     attempt('', () => applyNft(NFT_TRIAL, { netns })),
     attempt(NO_VXLAN, () => addVxlan(netns)),
   ]);
-  return { ...given, wireguard, xfrmEsp, xfrmPolicy, nft, vxlan };
+  return { wireguard, xfrmEsp, xfrmPolicy, nft, vxlan };
 }
 
 const CAP_NET_ADMIN = 12;
@@ -133,6 +140,10 @@ function probeTun(): Ability {
 }
 
 async function addVxlan(netns: string): Promise<void> {
-  using rtnetlink = openRtnetlink({ netns });
-  await rtnetlink.addLink({ kind: 'vxlan', name: 'probe', id: 2 });
+  const rtnetlink = openRtnetlink({ netns });
+  try {
+    await rtnetlink.addLink({ kind: 'vxlan', name: 'probe', id: 2 });
+  } finally {
+    rtnetlink.close();
+  }
 }

@@ -136,20 +136,21 @@ class RtnetlinkSocket implements Rtnetlink {
     const what = `add the ${link.kind} device ${link.name}`;
     const peerNetns = link.kind === 'veth' ? link.peer.netns : undefined;
     const lower = link.kind === 'vxlan' ? link.device : undefined;
-    using opened = openPaths(what, { netnsFd: link.netns, peerNetnsFd: peerNetns });
-    const body = encodeNewLink(link, {
-      ...opened.fds,
+    const indexes = {
       ...(await this.#masterIndex(link.master)),
       ...(lower === undefined ? {} : { deviceIndex: await this.#indexOf(lower) }),
+    };
+    await withOpen(what, { netnsFd: link.netns, peerNetnsFd: peerNetns }, fds => {
+      const body = encodeNewLink(link, { ...fds, ...indexes });
+      return this.#socket.request(what, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body);
     });
-    await this.#socket.request(what, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body);
-    using there = link.netns === undefined ? undefined : this.inNetns(link.netns);
-    if (link.alias !== undefined) await (there ?? this).setLink(link.name, { alias: link.alias });
     if (link.kind === 'veth' && link.peer.up) {
-      using far = peerNetns === undefined ? undefined : this.inNetns(peerNetns);
-      await (far ?? this).setLink(link.peer.name, { up: true });
+      await this.#inside(peerNetns, there => there.setLink(link.peer.name, { up: true }));
     }
-    const made = await (there ?? this).link(link.name);
+    const made = await this.#inside(link.netns, async there => {
+      if (link.alias !== undefined) await there.setLink(link.name, { alias: link.alias });
+      return there.link(link.name);
+    });
     if (!made) throw new NetlinkError(what, constants.errno.ENODEV, 'it went away at once');
     return made;
   }
@@ -158,10 +159,12 @@ class RtnetlinkSocket implements Rtnetlink {
     const what = `change the device ${device}`;
     const key =
       change.name !== undefined && typeof device === 'string' ? await this.#indexOf(device) : device;
-    using opened = openPaths(what, { netnsFd: change.netns });
-    const { netns: _netns, master, ...rest } = change;
-    const body = encodeLinkChange(key, { ...rest, ...opened.fds, ...(await this.#masterIndex(master)) });
-    await this.#socket.request(what, RTM_NEWLINK, 0, body);
+    const { netns, master, ...rest } = change;
+    const index = await this.#masterIndex(master);
+    await withOpen(what, { netnsFd: netns }, fds => {
+      const body = encodeLinkChange(key, { ...rest, ...fds, ...index });
+      return this.#socket.request(what, RTM_NEWLINK, 0, body);
+    });
   }
 
   async deleteLink(device: string | number): Promise<boolean> {
@@ -290,6 +293,17 @@ class RtnetlinkSocket implements Rtnetlink {
     this.close();
   }
 
+  /** In the network namespace at `netns`, or in ours when it is undefined. */
+  async #inside<T>(netns: string | undefined, work: (there: Rtnetlink) => Promise<T>): Promise<T> {
+    if (netns === undefined) return work(this);
+    const there = this.inNetns(netns);
+    try {
+      return await work(there);
+    } finally {
+      there.close();
+    }
+  }
+
   async #dump<T>(
     what: string,
     type: number,
@@ -384,21 +398,28 @@ class RtnetlinkSocket implements Rtnetlink {
   }
 }
 
-/** Opens the files of the paths that are given, until disposed. */
-function openPaths<K extends string>(what: string, paths: Record<K, string | undefined>) {
+/** Opens the files of the paths that are given, for as long as `work` takes. */
+async function withOpen<K extends string, T>(
+  what: string,
+  paths: Record<K, string | undefined>,
+  work: (fds: Partial<Record<K, number>>) => Promise<T>,
+): Promise<T> {
   const fds: Partial<Record<K, number>> = {};
-  const close = () => {
-    for (const fd of Object.values<number | undefined>(fds)) if (fd !== undefined) closeSync(fd);
-  };
-  for (const [key, path] of Object.entries(paths) as [K, string | undefined][]) {
-    if (path === undefined) continue;
-    try {
-      fds[key] = openSync(path, 'r');
-    } catch (error) {
-      close();
-      const { errno = 0 } = error as NodeJS.ErrnoException;
-      throw new NetlinkError(`${what}: open the network namespace ${path}`, -errno);
+  try {
+    for (const [key, path] of Object.entries(paths) as [K, string | undefined][]) {
+      if (path !== undefined) fds[key] = openNetns(what, path);
     }
+    return await work(fds);
+  } finally {
+    for (const fd of Object.values<number | undefined>(fds)) if (fd !== undefined) closeSync(fd);
   }
-  return { fds, [Symbol.dispose]: close };
+}
+
+function openNetns(what: string, path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    const { errno = 0 } = error as NodeJS.ErrnoException;
+    throw new NetlinkError(`${what}: open the network namespace ${path}`, -errno);
+  }
 }

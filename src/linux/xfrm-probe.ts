@@ -50,6 +50,10 @@ function lifetime(writer: Writer): Writer {
 }
 
 async function send(netns: string, what: string, type: number, body: Writer): Promise<void> {
-  using socket = NetlinkSocket.open(NETLINK_XFRM, netns);
-  await socket.request(what, type, NLM_F_CREATE | NLM_F_EXCL, body.finish());
+  const socket = NetlinkSocket.open(NETLINK_XFRM, netns);
+  try {
+    await socket.request(what, type, NLM_F_CREATE | NLM_F_EXCL, body.finish());
+  } finally {
+    socket.close();
+  }
 }

@@ -45,7 +45,7 @@ delete table inet ${NFT_TABLE}
 table inet ${NFT_TABLE} {
   chain ${version} {
   }
-  chain masquerade {
+  chain leaving {
     type nat hook postrouting priority 90; policy accept;
 ${body}  }
 }

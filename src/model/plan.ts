@@ -10,7 +10,7 @@ import { masquerade, type NftPlan } from './masquerade.ts';
 import * as names from './names.ts';
 import { type Family, familyOf, firstUsable, hostPrefix, macOf } from './net.ts';
 import type { ClusterNode, Refusal } from './node.ts';
-import { judge, peersOf, type SelfNode, type Snapshot } from './snapshot.ts';
+import { judge, type Membership, peersOf, type SelfNode, type Snapshot } from './snapshot.ts';
 
 export interface NodePlan {
   mode: AgentConfig['encryption'];
@@ -21,8 +21,10 @@ export interface NodePlan {
   wireguard?: WireGuardPlan;
   paths: Paths;
   peers: PeerState[];
-  /** Nodes that are no peers, and why. */
+  /** Nodes that are no peers of this one, and why. */
   refused: Refusal[];
+  /** Who is in and who is not, as every node of the cluster sees it. */
+  membership: Membership;
 }
 
 export interface Ground {
@@ -108,7 +110,8 @@ export function plan(snapshot: Snapshot, self: SelfNode): NodePlan {
   const cluster = ofFamilies(snapshot.clusterPodCIDRs, families(config));
   const podCIDRs = ofFamilies(self.podCIDRs, families(config));
   const here = { ...self, podCIDRs, internal: podCIDRs.map(firstUsable) };
-  const { members, refused } = peersOf(judge({ ...snapshot, clusterPodCIDRs: cluster }), here, cluster);
+  const membership = judge({ ...snapshot, clusterPodCIDRs: cluster });
+  const { members, refused } = peersOf(membership, here, cluster);
   const sealed = config.encryption === 'wireguard';
   const peers = members.map(peer => ({ peer, reason: waitsFor(config, here, peer) }));
   const ready = peers.filter(({ reason }) => reason === undefined).map(({ peer }) => peer);
@@ -120,6 +123,7 @@ export function plan(snapshot: Snapshot, self: SelfNode): NodePlan {
     paths: sealed ? sealedPaths(config, here, ready) : openPaths(here, ready),
     peers: peers.map(({ peer, reason }) => peerState(peer, reason)),
     refused,
+    membership,
   };
 }
 

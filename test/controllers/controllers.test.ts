@@ -21,7 +21,7 @@ import {
   SERVICEACCOUNTS,
   SERVICES,
 } from '../../src/kube/types.ts';
-import { CONTROLLERREVISIONS, JOBS } from '../../src/lab/controllers/resources.ts';
+import { CONTROLLERREVISIONS, JOBS, STATEFULSETS } from '../../src/lab/controllers/resources.ts';
 import { TestCluster, until } from './cluster.ts';
 import { FakeNode } from './fakenode.ts';
 
@@ -198,6 +198,31 @@ test('a Job runs to its end, and one that always fails gives up', async () => {
   };
   await until('it is complete', () => ended('well', 'Complete'));
   await until('it has failed', () => ended('ill', 'Failed'));
+});
+
+test('a StatefulSet makes its pods by number and renews them', async () => {
+  const labels = { app: 'db' };
+  await cluster.client.create(STATEFULSETS, {
+    apiVersion: 'apps/v1',
+    kind: 'StatefulSet',
+    metadata: { name: 'db', namespace: 'default' },
+    spec: {
+      replicas: 2,
+      serviceName: 'db',
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'db:1' }] } },
+    },
+  });
+  const runs = (image: string) =>
+    until(`both run ${image}`, async () => {
+      const { status } = await cluster.client.get(STATEFULSETS, 'db', 'default');
+      const done = status?.readyReplicas === 2 && status.currentRevision === status.updateRevision;
+      return done && (await imagesOf('db')).every(each => each === image);
+    });
+  await runs('db:1');
+  assert.deepEqual((await podsOf('db')).map(pod => pod.metadata.name).sort(), ['db-0', 'db-1']);
+  await cluster.client.patch(STATEFULSETS, 'db', 'default', withImage('db:2'), 'strategic');
+  await runs('db:2');
 });
 
 test('owners that go take what they own along, or let it go', async () => {

@@ -22,14 +22,14 @@ describe('time', () => {
     const { left, right } = pair;
     await pair.connect(FAST, FAST);
     const keys = watchKeys(left);
-    const pinging = left.spawn('ping', '-n', '-c', '1100', '-i', '0.005', right.inner4);
+    const pinging = left.spawn('ping', '-n', '-c', '900', '-i', '0.005', right.inner4);
     let output = '';
     pinging.stdout?.on('data', chunk => {
       output += chunk;
     });
     await exited(pinging);
-    assert.equal(answered(output, 1000), 1000);
-    assert.ok(keys.count >= 3, `${keys.count} keypairs in ${1100 * 0.005 * 60} s`);
+    assert.equal(answered(output, 850), 850);
+    assert.ok(keys.count >= 3, `${keys.count} keypairs in ${900 * 0.005 * 60} s`);
   });
 
   test('ends a session that nobody used, and begins another when somebody does', async () => {

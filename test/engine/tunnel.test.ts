@@ -12,12 +12,12 @@ describe('two engines', () => {
       const { left, right } = pair;
       await pair.connect(undefined, undefined, { family });
       // ICMP payloads: nothing, one byte off the padding, up to the MTU exactly.
-      for (const size of [0, 1, 3, 4, 5, 20, 1391, 1392])
+      for (const size of [0, 3, 4, 1391, 1392])
         assert.equal(left.ping(right.inner4, 2, { size }), 2, `${size}`);
-      for (const size of [0, 1, 1371, 1372]) assert.equal(right.ping(left.inner6, 2, { size }), 2, `${size}`);
+      for (const size of [1, 1371, 1372]) assert.equal(right.ping(left.inner6, 2, { size }), 2, `${size}`);
       assert.equal(left.ping(right.inner4, 2, { size: 8000, fragment: true }), 2);
-      await transfer(left, right, right.inner4, 48);
-      await transfer(right, left, left.inner6, 48);
+      await transfer(left, right, right.inner4, 32);
+      await transfer(right, left, left.inner6, 32);
     });
   }
 

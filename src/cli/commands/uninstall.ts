@@ -97,7 +97,7 @@ async function cleanNodes(
   }
 }
 
-/** Nodes with an agent whose cleaning has not been reported for this boot. */
+/** Nodes with an agent that has not yet told that it is done. */
 async function uncleanNodes(client: KubeClient, namespace: string): Promise<string[]> {
   const [pods, ciliumNodes, nodes] = await Promise.all([
     client.list(PODS, { namespace, labelSelector: `k8s-app=${AGENT}` }),
@@ -107,17 +107,14 @@ async function uncleanNodes(client: KubeClient, namespace: string): Promise<stri
     }),
     client.list(NODES),
   ]);
-  const boots = new Map(nodes.items.map(node => [node.metadata.name, node.status?.nodeInfo?.bootID]));
+  const existing = new Set(nodes.items.map(node => node.metadata.name));
   const clean = new Set(
     ciliumNodes.items
-      .filter(({ metadata }) => {
-        const boot = metadata.annotations?.[CLEANED_UP_ANNOTATION];
-        return boot !== undefined && (!boots.get(metadata.name) || boot === boots.get(metadata.name));
-      })
+      .filter(({ metadata }) => metadata.annotations?.[CLEANED_UP_ANNOTATION])
       .map(({ metadata }) => metadata.name),
   );
   const withAgent = pods.items.map(pod => pod.spec.nodeName).filter(name => name !== undefined);
-  return [...new Set(withAgent)].filter(name => boots.has(name) && !clean.has(name)).sort();
+  return [...new Set(withAgent)].filter(name => existing.has(name) && !clean.has(name)).sort();
 }
 
 async function removePrograms(

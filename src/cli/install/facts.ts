@@ -44,7 +44,7 @@ export async function readFacts(
     readOr(client, CONFIGMAPS, 'kubeadm-config', 'kube-system'),
   ]);
   const fromKubeadm = podSubnetsOf(kubeadm?.data?.['ClusterConfiguration'] ?? '');
-  const lab = nodes.some(node => node.status?.nodeInfo?.containerRuntimeVersion.startsWith('pellicle'));
+  const lab = nodes.some(node => node.spec.providerID?.startsWith('pellicle://'));
   return {
     context,
     cluster,

@@ -22,7 +22,7 @@ export async function preflight(
     ...foreignNetworks(facts.daemonSets),
     ...unfitNodes(facts.nodes),
     ...overlaps(facts.nodes, shape),
-    ...(await kernelProblems(facts.nodes, settings)),
+    ...(await kernelProblems(facts, settings)),
     ...(await missingRights(client, manifests)),
   ];
   if (problems.length > 0) throw new Failure(problems.join('; '));
@@ -84,9 +84,9 @@ function overlaps(nodes: Node[], { podCIDRs }: ClusterShape): string[] {
 }
 
 /** Nodes that share this machine's kernel (those of the lab) can be looked at from here; others tell it themselves. */
-async function kernelProblems(nodes: Node[], settings: Settings): Promise<string[]> {
+async function kernelProblems({ nodes, lab }: Facts, settings: Settings): Promise<string[]> {
   const here = bootId();
-  const local = nodes.filter(node => node.status?.nodeInfo?.bootID === here);
+  const local = nodes.filter(node => lab || node.status?.nodeInfo?.bootID === here);
   if (here === undefined || local.length === 0) return [];
   const { probe } = await import('../../linux/probe.ts');
   const abilities = await probe();

@@ -134,6 +134,8 @@ function readOptions({ query, request }: Exchange): Options {
 
 /** Namespaced resources are changed in a namespace alone, others in none. */
 function checkScope({ resource, request }: Call): void {
+  if (!request.name && (request.verb === 'update' || request.verb === 'patch'))
+    throw methodNotSupported(resource, request.verb);
   if (resource.namespaced) {
     if (!request.namespace && request.verb !== 'list' && request.verb !== 'watch') {
       if (request.name || request.verb === 'deletecollection') throw pathNotFound();

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type RequestOptions, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { issueAuthority, issueLeaf, issueSigningKey, type KeyPairPem } from '../cluster/certificates.ts';
 import { type RunningServer, startServer } from './server.ts';
 
@@ -217,7 +218,8 @@ export function ask(options: RequestOptions, body?: unknown): Promise<Answer> {
         answer.on('data', chunk => chunks.push(chunk));
         answer.on('error', reject);
         answer.on('end', () => {
-          const text = Buffer.concat(chunks).toString();
+          const bytes = Buffer.concat(chunks);
+          const text = (answer.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString();
           const json = String(answer.headers['content-type']).startsWith('application/json');
           resolve({
             status: answer.statusCode ?? 0,

@@ -3,35 +3,31 @@ import { cluster, type LabNode, type LabOptions, type LabPaths, network } from '
 import { marker } from './processes.ts';
 import type { Project } from './project.ts';
 
-/** `unshare` arguments for the holder of the lab's network and PID namespaces. */
-export function holderCommand(paths: LabPaths): string[] {
+/** `unshare` with the holder of the lab's network and PID namespaces. `script` holds `holderScript`. */
+export function holderCommand(paths: LabPaths, script: string): string[] {
   return [
     ...['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'],
-    ...['sh', '-ec', holderScript, marker, paths.state, 'holder'],
+    ...['sh', '-e', script, marker, paths.state, 'holder'],
   ];
 }
 
-/** `nsenter` arguments that start a node's init inside the holder's PID namespace. */
-export function nodeCommand(
-  lab: { options: LabOptions; paths: LabPaths; project: Project },
-  node: LabNode,
-  holder: number,
-): string[] {
+/** Starts a node's init inside the holder's PID namespace. `script` holds `nodeScript`. */
+export function nodeCommand(paths: LabPaths, node: LabNode, holder: number, script: string): string[] {
   return [
     ...['nsenter', '-t', String(holder), '--pid'],
     ...['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--cgroup'],
     ...['--fork', '--kill-child', '--mount-proc'],
-    ...['sh', '-ec', nodeScript(lab, node), marker, lab.paths.state, node.name],
+    ...['sh', '-e', script, marker, paths.state, node.name],
   ];
 }
 
-const holderScript = `
+export const holderScript = `
 mount -t sysfs sysfs /sys
 trap '' HUP INT TERM
 while :; do sleep infinity & wait $! || :; done
 `;
 
-function nodeScript(
+export function nodeScript(
   { options, paths, project }: { options: LabOptions; paths: LabPaths; project: Project },
   node: LabNode,
 ): string {

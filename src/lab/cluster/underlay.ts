@@ -82,6 +82,7 @@ export async function startSlirp(holder: number, paths: LabPaths): Promise<void>
 /** Publishes the API server on 127.0.0.1:`port`; false if that port is taken. */
 export async function publishApi(paths: LabPaths, port: number): Promise<boolean> {
   const listed = (await slirp(paths.slirpSocket, { execute: 'list_hostfwd' })) as {
+    entries?: { host_port?: number }[];
     return?: { entries?: { host_port?: number }[] };
   };
   if (listed.return?.entries?.some(entry => entry.host_port === port)) return true;

@@ -7,11 +7,11 @@ import { NODES, type ResourceType } from '../../kube/types.ts';
 import { ensureLayers } from '../images/layers.ts';
 import { addons } from './addons.ts';
 import { tearDown } from './down.ts';
-import { holderCommand, nodeCommand } from './init.ts';
+import { holderCommand, holderScript, nodeCommand, nodeScript } from './init.ts';
 import { addContext, kubeconfigPath } from './kubeconfig.ts';
 import { type LabNode, type LabOptions, type LabPaths, labNodes, labPaths } from './layout.ts';
 import { lockLab } from './lock.ts';
-import { adminIdentity, ensurePki } from './pki.ts';
+import { adminIdentity, ensurePki, writePrivate } from './pki.ts';
 import { preflight } from './preflight.ts';
 import { findLab, startDetached } from './processes.ts';
 import { findProject, type Project } from './project.ts';
@@ -121,7 +121,9 @@ function recordFor(options: LabOptions, known: LabRecord | undefined, port: numb
 }
 
 async function startHolder(paths: LabPaths, signal?: AbortSignal): Promise<number> {
-  const [program, ...args] = holderCommand(paths);
+  const script = join(paths.state, 'init.sh');
+  await writePrivate(script, holderScript);
+  const [program, ...args] = holderCommand(paths, script);
   const { failed } = startDetached(program!, args, { log: join(paths.logs, 'lab.log') });
   return await appears(failed, () => findLab(paths.state, paths.slirpSocket).holder, signal);
 }
@@ -136,7 +138,9 @@ async function ensureNode(
   const find = () => findLab(paths.state, paths.slirpSocket).nodes.get(node.name);
   let init = find();
   if (init === undefined) {
-    const [program, ...args] = nodeCommand(lab, node, holder);
+    const script = join(paths.state, `${node.name}.sh`);
+    await writePrivate(script, nodeScript(lab, node));
+    const [program, ...args] = nodeCommand(paths, node, holder, script);
     const { failed } = startDetached(program!, args, { log: join(paths.logs, node.name, 'init.log') });
     init = await appears(failed, find, signal);
   }

@@ -21,7 +21,7 @@ const SUFFIXES: Record<string, number> = {
 
 /** What is no quantity counts as nothing: the API server has validated it. */
 export function parseQuantity(text: string): number {
-  const match = /^([+-]?\d*\.?\d+(?:[eE][+-]?\d+)?)([numkMGTPE]?i?)$/.exec(String(text));
+  const match = /^([+-]?\d*\.?\d+(?:[eE][+-]?\d+)?)([numkKMGTPE]?i?)$/.exec(String(text));
   const factor = SUFFIXES[match?.[2] ?? ''];
   return match === null || factor === undefined ? 0 : Number(match[1]) * factor;
 }

@@ -15,6 +15,7 @@ import { type ClusterRange, podCidrController } from './podcidr.ts';
 import { podGcController } from './podgc.ts';
 import { replicaSetController } from './replicaset.ts';
 import { schedulerController } from './scheduler.ts';
+import { statefulSetController } from './statefulset.ts';
 
 export interface ControllersOptions {
   clusterRanges: readonly ClusterRange[];
@@ -47,6 +48,7 @@ export function startControllers(client: KubeClient, options: ControllersOptions
     deploymentController(cluster),
     replicaSetController(cluster),
     daemonSetController(cluster),
+    statefulSetController(cluster),
     jobController(cluster),
     endpointsController(cluster),
     podGcController(cluster),

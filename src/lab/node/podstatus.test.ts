@@ -9,12 +9,12 @@ const run = (exit?: number, attempt = 0): ContainerFacts => ({
     id: 'i',
     image: 'docker.io/library/busybox:latest',
     imageId: 'busybox@sha256:1',
-    attempt,
     startedAt: time,
     ...(exit !== undefined && {
       exit: { code: exit, reason: exit === 0 ? 'Completed' : 'Error', finishedAt: time },
     }),
   },
+  restarts: attempt,
   ready: exit === undefined,
   started: exit === undefined,
 });

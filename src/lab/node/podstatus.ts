@@ -6,7 +6,6 @@ export interface RunFacts {
   id: string;
   image: string;
   imageId: string;
-  attempt: number;
   startedAt?: string;
   exit?: { code: number; reason: string; message?: string; finishedAt: string };
 }
@@ -19,6 +18,8 @@ export interface ContainerFacts {
   waiting?: { reason: string; message?: string };
   ready: boolean;
   started: boolean;
+  /** How often it was started again. */
+  restarts: number;
 }
 
 export interface PodFactsForStatus {
@@ -32,7 +33,7 @@ export interface PodFactsForStatus {
 
 export type Phase = 'Pending' | 'Running' | 'Succeeded' | 'Failed';
 
-const nothing: ContainerFacts = { ready: false, started: false };
+const nothing: ContainerFacts = { ready: false, started: false, restarts: 0 };
 
 export function podStatus(pod: Pod, facts: PodFactsForStatus, now: string): PodStatus {
   const inits = pod.spec.initContainers ?? [];
@@ -117,7 +118,7 @@ function containerStatus(
     ...(current && { containerID: `crun://${current.id}` }),
     ready: plainInit ? current?.exit?.code === 0 : state.running !== undefined && facts.ready,
     started: plainInit ? false : state.running !== undefined && facts.started,
-    restartCount: current?.attempt ?? 0,
+    restartCount: facts.restarts,
     state,
     lastState: last?.exit ? { terminated: terminated(last) } : {},
   };

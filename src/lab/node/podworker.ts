@@ -23,6 +23,8 @@ interface ContainerSlot {
   current?: Instance;
   previous?: InstanceRecord;
   waiting?: { reason: string; message?: string };
+  /** Number of the next run: it goes on from the API's status when the node was made anew. */
+  nextAttempt: number;
   restarts: Backoff;
   pulls: Backoff;
   pullFailedAt?: number;
@@ -35,6 +37,10 @@ class StartProblem extends Error {
     super(message);
     this.reason = reason;
   }
+}
+
+function newSlot(container: Container, nextAttempt: number): ContainerSlot {
+  return { container, nextAttempt, restarts: new Backoff(), pulls: new Backoff() };
 }
 
 const retryFirstMs = 500;
@@ -125,14 +131,15 @@ export class PodWorker {
   }
 
   #adopt(container: Container, records: InstanceRecord[]): void {
-    const slot: ContainerSlot = { container, restarts: new Backoff(), pulls: new Backoff() };
-    this.#slots.set(container.name, slot);
-    const [latest, ...older] = records.sort((a, b) => b.attempt - a.attempt);
-    if (!latest) return;
     const status = [
       ...(this.#pod.status?.initContainerStatuses ?? []),
       ...(this.#pod.status?.containerStatuses ?? []),
     ].find(each => each.name === container.name);
+    const [latest, ...older] = records.sort((a, b) => b.attempt - a.attempt);
+    const ranBefore = status?.containerID ? status.restartCount + 1 : (status?.restartCount ?? 0);
+    const slot = newSlot(container, latest ? latest.attempt + 1 : ranBefore);
+    this.#slots.set(container.name, slot);
+    if (!latest) return;
     const known = { started: status?.started ?? false, ready: status?.ready ?? false };
     slot.current = this.#instance(latest, container, latest.exit ? undefined : known);
     if (older[0]) slot.previous = older[0];
@@ -261,7 +268,7 @@ export class PodWorker {
   async #start(slot: ContainerSlot): Promise<void> {
     const { container } = slot;
     const resolved = this.#pull(slot);
-    const attempt = slot.current ? slot.current.record.attempt + 1 : this.#knownRestarts(container);
+    const attempt = slot.nextAttempt;
     const id = randomBytes(32).toString('hex');
     const hostname = podHostname(this.#pod, this.#context.nodeName);
     const logs = join(
@@ -339,6 +346,7 @@ export class PodWorker {
     if (slot.previous) void this.#context.runtime.remove(slot.previous.id);
     if (slot.current) slot.previous = slot.current.record;
     slot.current = instance;
+    slot.nextAttempt = attempt + 1;
     try {
       await instance.launch(config, resolved.image);
     } catch (error) {
@@ -488,7 +496,7 @@ export class PodWorker {
       known.container = container;
       return known;
     }
-    const slot = { container, restarts: new Backoff(), pulls: new Backoff() };
+    const slot = newSlot(container, 0);
     this.#slots.set(container.name, slot);
     return slot;
   }
@@ -509,22 +517,13 @@ export class PodWorker {
     return instance;
   }
 
-  /** After the node was made anew, counting goes on where the API's status stands. */
-  #knownRestarts(container: Container): number {
-    const statuses = [
-      ...(this.#pod.status?.containerStatuses ?? []),
-      ...(this.#pod.status?.initContainerStatuses ?? []),
-    ];
-    const status = statuses.find(each => each.name === container.name);
-    return status?.containerID ? status.restartCount + 1 : 0;
-  }
-
   #facts(): Map<string, ContainerFacts> {
     return new Map([...this.#slots].map(([name, slot]) => [name, this.#factsOf(slot)]));
   }
 
-  #factsOf({ current, previous, waiting }: ContainerSlot): ContainerFacts {
+  #factsOf({ current, previous, waiting, nextAttempt }: ContainerSlot): ContainerFacts {
     return {
+      restarts: current?.record.attempt ?? nextAttempt,
       ...(current && { current: current.record }),
       ...(previous && { previous }),
       ...(waiting && { waiting }),

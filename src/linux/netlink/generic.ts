@@ -14,19 +14,17 @@ export interface GenericFamily {
 
 /** Undefined when this kernel has no such family; a module that has it is loaded. Throws NetlinkError. */
 export async function findGenericFamily(name: string, netns = ''): Promise<GenericFamily | undefined> {
-  using socket = NetlinkSocket.open(NETLINK_GENERIC, netns);
   const body = genericHeader(CTRL_CMD_GETFAMILY, CTRL_VERSION).attributeString(CTRL_ATTR_FAMILY_NAME, name);
+  const what = `look up the netlink family ${name}`;
+  const socket = NetlinkSocket.open(NETLINK_GENERIC, netns);
   try {
-    const [answer] = await socket.request(
-      `look up the netlink family ${name}`,
-      GENL_ID_CTRL,
-      0,
-      body.finish(),
-    );
+    const [answer] = await socket.request(what, GENL_ID_CTRL, 0, body.finish());
     return answer && decodeGenericFamily(answer.body);
   } catch (error) {
     if (isNetlinkError(error, 'ENOENT')) return undefined;
     throw error;
+  } finally {
+    socket.close();
   }
 }
 

@@ -101,9 +101,12 @@ export type DeviceEvent =
   | { readonly type: 'keypair'; readonly peer: Peer; readonly keypair: Keypair }
   /** Wipe this keypair if it still lives. Its index is free already: nothing to tell back. */
   | { readonly type: 'retire'; readonly peer: Peer; readonly localIndex: number }
-  /** Send what is staged, or an empty packet when nothing is. Without a keypair the empty packet is staged. */
+  /**
+   * Send what is staged, or an empty packet when nothing is. Without a keypair the empty packet is staged. It also follows
+   * each keypair of an initiator, to tell the responder that it is in use: the event `keypair` itself sends nothing.
+   */
   | { readonly type: 'sendKeepalive'; readonly peer: Peer }
-  /** The peer did not answer for 90 s: drop what is staged. */
+  /** The peer did not answer for 90 s, or the link is down: drop what is staged. */
   | { readonly type: 'dropStaged'; readonly peer: Peer }
   /** The peer is there now, by an authenticated handshake message or by configuration. */
   | { readonly type: 'endpoint'; readonly peer: Peer; readonly endpoint: Endpoint }

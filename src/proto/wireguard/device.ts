@@ -26,7 +26,8 @@ import {
   messageType,
 } from './messages.ts';
 import { readInitiation } from './noise.ts';
-import { type PeerHost, PeerMachine } from './peer.ts';
+import { PeerMachine } from './peer.ts';
+import type { PeerHost } from './peerhost.ts';
 import { Schedule } from './schedule.ts';
 import { TimestampSource } from './tai64n.ts';
 
@@ -35,10 +36,9 @@ export type * from './api.ts';
 /** A message of a peer is a value, never a throw: what is wrong with it is counted in `drops`. */
 export class Device {
   readonly #options: DeviceOptions;
-  readonly #host: PeerHost;
   readonly #peers = new Map<string, PeerMachine>();
   readonly #records = new Map<string, Activity>();
-  readonly #indices: IndexTable<PeerMachine>;
+  readonly #indices: IndexTable<string>;
   readonly #schedule = new Schedule<PeerMachine>();
   readonly #timestamps: TimestampSource;
   readonly #events: DeviceEvent[] = [];
@@ -55,7 +55,6 @@ export class Device {
     this.#underLoadUntil = options.now;
     this.#indices = new IndexTable(bytes => options.random(bytes));
     this.#timestamps = new TimestampSource(() => options.wallClock(), options.timestampFloor);
-    this.#host = this.#makeHost();
   }
 
   /** A copy. */
@@ -105,7 +104,7 @@ export class Device {
     const known = this.#peers.get(id);
     if (known) return known;
     if (this.publicKey && equalBytes(publicKey, this.publicKey)) return undefined;
-    const peer = new PeerMachine(publicKey, this.#host);
+    const peer = new PeerMachine(publicKey, this.#hostOf(id));
     this.#peers.set(id, peer);
     return peer;
   }
@@ -152,15 +151,19 @@ export class Device {
 
   handleTraffic(peer: Peer, what: Traffic, now: number): void {
     const machine = this.#peers.get(peer.id);
-    if (!this.#isUp || machine !== peer) return;
-    if (!this.#options.activity) note(this.#recordOf(peer), what, now);
+    if (!machine || machine !== peer) return;
+    if (!this.#isUp) {
+      if (what === 'staged') this.#events.push({ type: 'dropStaged', peer });
+      return;
+    }
+    if (!this.#options.activity) note(this.#recordOf(peer.id), what, now);
     machine.handleTraffic(what, now);
     this.#reschedule(machine);
   }
 
   /** The packet loop let go of a keypair: its index may be given out again. */
   handleReleased(localIndex: number): void {
-    this.#indices.get(localIndex)?.forgetKeypair(localIndex);
+    this.#ownerOf(localIndex)?.forgetKeypair(localIndex);
   }
 
   handleTimeout(now: number): void {
@@ -233,7 +236,7 @@ export class Device {
 
   #receiveResponse(bytes: Uint8Array, from: Endpoint, now: number): DropReason | undefined {
     const response = decodeResponse(bytes);
-    const peer = this.#indices.get(response.receiverIndex);
+    const peer = this.#ownerOf(response.receiverIndex);
     if (!peer) return 'unknownIndex';
     const dropped = peer.handleResponse(response, bytes.length, from, now);
     this.#reschedule(peer);
@@ -242,20 +245,25 @@ export class Device {
 
   #receiveCookie(bytes: Uint8Array, now: number): DropReason | undefined {
     const reply = decodeCookieReply(bytes);
-    const peer = this.#indices.get(reply.receiverIndex);
+    const peer = this.#ownerOf(reply.receiverIndex);
     if (!peer) return 'unknownIndex';
     return peer.handleCookie(reply, bytes.length, now) ? undefined : 'unexpectedCookie';
   }
 
-  #recordOf(peer: Peer): Activity {
-    const known = this.#records.get(peer.id);
+  #ownerOf(index: number): PeerMachine | undefined {
+    const id = this.#indices.get(index);
+    return id === undefined ? undefined : this.#peers.get(id);
+  }
+
+  #recordOf(id: string): Activity {
+    const known = this.#records.get(id);
     if (known) return known;
     const record: Activity = { lastSent: 0, lastReceived: 0, unansweredSince: 0, unacknowledgedSince: 0 };
-    this.#records.set(peer.id, record);
+    this.#records.set(id, record);
     return record;
   }
 
-  #makeHost(): PeerHost {
+  #hostOf(id: string): PeerHost {
     const device = this;
     const options = this.#options;
     return {
@@ -268,14 +276,20 @@ export class Device {
       random: bytes => options.random(bytes),
       wallClock: () => options.wallClock(),
       nextTimestamp: () => this.#timestamps.next(),
-      activity: peer => options.activity?.(peer) ?? this.#recordOf(peer),
-      sessionBegan: peer => {
-        const record = this.#recordOf(peer);
+      activity: () => {
+        const peer = this.#peers.get(id);
+        return (peer && options.activity?.(peer)) ?? this.#recordOf(id);
+      },
+      sessionBegan: () => {
+        const record = this.#recordOf(id);
         record.unansweredSince = 0;
         record.unacknowledgedSince = 0;
       },
-      timersChanged: peer => this.#reschedule(peer),
-      allocateIndex: peer => this.#indices.allocate(peer),
+      timersChanged: () => {
+        const peer = this.#peers.get(id);
+        if (peer) this.#reschedule(peer);
+      },
+      allocateIndex: () => this.#indices.allocate(id),
       releaseIndex: index => this.#indices.release(index),
       emit: event => this.#events.push(event),
       transmit: transmit => this.#transmits.push(transmit),

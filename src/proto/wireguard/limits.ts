@@ -52,3 +52,8 @@ export const REPLAY_WINDOW_BITS = 8192;
 export const REPLAY_WINDOW = REPLAY_WINDOW_BITS - 64;
 /** Packets of a peer that wait for a handshake; beyond it the oldest goes. */
 export const MAX_STAGED_PACKETS = 128;
+
+// Implementation constants of our own.
+
+/** When both sides initiated at once: how long the one waits for the other's session to be confirmed. */
+export const TIE_TIMEOUT = 250;

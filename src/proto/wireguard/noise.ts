@@ -8,7 +8,7 @@
  *
  * Each function is one side of one message. What a handshake holds in between is wiped by whoever ends it.
  */
-import { concatBytes, isZero, wipe } from '../bytes.ts';
+import { concatBytes, wipe } from '../bytes.ts';
 import { hash, KEY_BYTES, kdf, open, type PrivateKey, seal } from './crypto.ts';
 
 const text = (ascii: string) => new TextEncoder().encode(ascii);
@@ -186,7 +186,7 @@ export class SymmetricState {
 
   /** A DH token with a secret that is kept. */
   mixShared(secret: Uint8Array | undefined): Uint8Array | undefined {
-    if (!secret || isZero(secret)) return undefined;
+    if (!secret) return undefined;
     return this.#chain(kdf(2, this.#chainingKey, secret));
   }
 

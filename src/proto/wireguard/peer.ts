@@ -3,15 +3,11 @@
  * and reaches the device through `PeerHost` alone.
  */
 import { compareBytes, isZero, toHex, wipe } from '../bytes.ts';
-import type { Activity, DeviceEvent, Endpoint, Keypair, Peer, Traffic, Transmit } from './api.ts';
+import type { Endpoint, Keypair, Peer, Traffic } from './api.ts';
 import { MacSigner } from './cookie.ts';
 import { KEY_BYTES, PrivateKey } from './crypto.ts';
-import {
-  INITIATIONS_PER_SECOND,
-  REJECT_AFTER_TIME,
-  REKEY_TIMEOUT,
-  REKEY_TIMEOUT_JITTER_MAX,
-} from './limits.ts';
+import { InitiationGuard } from './initiationguard.ts';
+import { REJECT_AFTER_TIME, REKEY_TIMEOUT, REKEY_TIMEOUT_JITTER_MAX } from './limits.ts';
 import { type CookieReply, encodeInitiation, encodeResponse, type Response } from './messages.ts';
 import {
   type PendingInitiation,
@@ -22,25 +18,17 @@ import {
   writeInitiation,
   writeResponse,
 } from './noise.ts';
+import { PeerEndpoint } from './peerendpoint.ts';
+import type { PeerHost } from './peerhost.ts';
 import { PeerTimers } from './timers.ts';
 
-/** What a peer needs of its device. */
-export interface PeerHost {
-  readonly identity: PrivateKey | undefined;
-  readonly isUp: boolean;
-  random(bytes: number): Uint8Array;
-  wallClock(): { seconds: number; nanos: number };
-  nextTimestamp(): Uint8Array;
-  activity(peer: Peer): Activity;
-  /** Sessions began anew: the device's own record of the peer's activity, if it keeps one, does too. */
-  sessionBegan(peer: Peer): void;
-  /** A setter moved the peer's next timeout. */
-  timersChanged(peer: PeerMachine): void;
-  allocateIndex(peer: PeerMachine): number;
-  releaseIndex(index: number): void;
-  emit(event: DeviceEvent): void;
-  transmit(transmit: Transmit): void;
+/** A response whose tag was right. */
+interface Answer {
+  readonly keys: TransportKeys;
+  readonly remoteIndex: number;
 }
+
+type ResponseRefusal = 'unexpectedResponse' | 'lowOrderPoint' | 'undecryptable';
 
 export class PeerMachine implements Peer {
   readonly publicKey: Uint8Array;
@@ -49,23 +37,24 @@ export class PeerMachine implements Peer {
   readonly #host: PeerHost;
   readonly #timers: PeerTimers;
   readonly #signer: MacSigner;
+  readonly #endpoint: PeerEndpoint;
+  readonly #guard = new InitiationGuard();
   readonly #presharedKey = new Uint8Array(KEY_BYTES);
   #staticStatic: Uint8Array | undefined;
-  #endpoint: Endpoint | undefined;
-  /** Endpoint events that the packet loop has not taken yet: until then its own record is older than ours. */
-  #movesUntold = 0;
   #persistentKeepalive = 0;
   #lastHandshake: { seconds: number; nanos: number } | undefined;
   #sentBytes = 0;
   #receivedBytes = 0;
 
-  #pending: (PendingInitiation & { localIndex: number }) | undefined;
+  #pending: (PendingInitiation & { localIndex: number; sentAt: number }) | undefined;
   /** Indices of the keypairs that the packet loop still may have. */
   readonly #keypairs = new Set<number>();
   #sessionAt: number | undefined;
   #initiatedAt: number | undefined;
-  #greatestTimestamp: Uint8Array | undefined;
-  #consumedInitiationAt: number | undefined;
+  /** When we answered an initiation, until the first packet confirms that session. */
+  #unconfirmedAt: number | undefined;
+  /** An answer to our initiation that came while an answer of ours was under way (see `handleResponse`). */
+  #reserved: Answer | undefined;
 
   /** Made by `Device.upsertPeer` alone. */
   constructor(publicKey: Uint8Array, host: PeerHost) {
@@ -73,16 +62,21 @@ export class PeerMachine implements Peer {
     this.id = toHex(publicKey);
     this.#host = host;
     this.#signer = new MacSigner(publicKey);
+    this.#endpoint = new PeerEndpoint(() => host.activity().endpoint);
     this.#timers = new PeerTimers({
-      activity: () => host.activity(this),
+      activity: () => host.activity(),
       jitter: () => jitterOf(host.random(2)),
-      initiate: now => this.#initiate(now),
+      beginHandshake: now => this.#beginHandshake(now),
+      retry: now => this.#initiate(now),
       giveUp: () => {
         this.#endPending();
         host.emit({ type: 'dropStaged', peer: this });
       },
       sendKeepalive: () => host.emit({ type: 'sendKeepalive', peer: this }),
       zeroKeys: () => this.endSessions(),
+      breakTie: now => {
+        if (this.#reserved) this.#accept(this.#reserved, now);
+      },
       watch: (edge, after) => host.emit({ type: 'watch', peer: this, edge, after }),
     });
     this.#agree();
@@ -99,8 +93,7 @@ export class PeerMachine implements Peer {
 
   /** Where the peer was last heard from, or else was configured to be. */
   get endpoint(): Endpoint | undefined {
-    const roamed = this.#movesUntold === 0 ? this.#host.activity(this).endpoint : undefined;
-    return roamed ?? this.#endpoint;
+    return this.#endpoint.current;
   }
 
   /** Seconds; 0 is off. */
@@ -131,13 +124,13 @@ export class PeerMachine implements Peer {
 
   /** At another endpoint a handshake starts at once, where there is a session or one is being tried. */
   setEndpoint(endpoint: Endpoint, now: number): void {
-    const before = this.endpoint;
-    this.#moveTo(endpoint);
-    if (before?.address === endpoint.address && before.port === endpoint.port) return;
+    const isNews = this.#endpoint.configure(endpoint);
+    this.#host.emit({ type: 'endpoint', peer: this, endpoint });
+    if (!isNews) return;
     this.#initiatedAt = undefined;
     const hasSession = this.#sessionAt !== undefined && now - this.#sessionAt < REJECT_AFTER_TIME;
     if (hasSession || this.#timers.awaitsAnswer) this.#beginHandshake(now);
-    this.#host.timersChanged(this);
+    this.#host.timersChanged();
   }
 
   /** Seconds, 0 to 65535. From 0 to n sends one at once. */
@@ -146,14 +139,14 @@ export class PeerMachine implements Peer {
     this.#persistentKeepalive = seconds;
     if (seconds === before || !this.#host.isUp) return;
     this.#timers.setPersistentKeepalive(seconds, now);
-    this.#host.timersChanged(this);
+    this.#host.timersChanged();
     if (before === 0) this.#host.emit({ type: 'sendKeepalive', peer: this });
   }
 
   // What follows is the device's.
 
   moveTold(): void {
-    this.#movesUntold--;
+    this.#endpoint.told();
   }
 
   /** The identity of the device is another one: what was agreed with the old one ends. */
@@ -190,18 +183,16 @@ export class PeerMachine implements Peer {
     from: Endpoint,
     now: number,
   ): 'replayedInitiation' | 'initiationFlood' | 'lowOrderPoint' | undefined {
-    const refused = this.#refusalOf(received.payload, now);
+    const refused = this.#guard.take(received.payload, now);
     if (refused) {
       received.state.wipe();
       return refused;
     }
-    this.#greatestTimestamp = received.payload;
-    this.#consumedInitiationAt = now;
     this.#heardFrom(from, bytes, now);
-    const ephemeral = new PrivateKey(this.#host.random(KEY_BYTES));
+    const ephemeral = this.#freshKey();
     const answer = writeResponse({ received, ephemeral, presharedKey: this.#presharedKey });
     if (!answer) return 'lowOrderPoint';
-    const localIndex = this.#host.allocateIndex(this);
+    const localIndex = this.#host.allocateIndex();
     const { ephemeral: publicEphemeral, encryptedPayload: encryptedNothing } = answer.message;
     const response = {
       senderIndex: localIndex,
@@ -220,30 +211,32 @@ export class PeerMachine implements Peer {
     return undefined;
   }
 
+  /**
+   * When both sides initiate at the same time, both handshakes would end well, and each side would seal with its own. So
+   * that they share one, the side with the greater public key lets the other's handshake go first, and takes the answer to
+   * its own only if that one is not confirmed soon.
+   */
   handleResponse(
     response: Response,
     bytes: number,
     from: Endpoint,
     now: number,
-  ): 'unexpectedResponse' | 'lowOrderPoint' | 'undecryptable' | undefined {
+  ): ResponseRefusal | undefined {
     const pending = this.#pending;
     const identity = this.#host.identity;
-    if (!pending || !identity || pending.localIndex !== response.receiverIndex) return 'unexpectedResponse';
+    if (!identity || pending?.localIndex !== response.receiverIndex) return 'unexpectedResponse';
     const message = { ephemeral: response.ephemeral, encryptedPayload: response.encryptedNothing };
-    const answer = readResponse({ pending, local: identity, presharedKey: this.#presharedKey, message });
-    if (typeof answer === 'string') return answer === 'lowOrderPoint' ? answer : 'undecryptable';
-    pending.state.wipe();
-    this.#pending = undefined;
+    const read = readResponse({ pending, local: identity, presharedKey: this.#presharedKey, message });
+    if (typeof read === 'string') return read === 'lowOrderPoint' ? read : 'undecryptable';
     this.#heardFrom(from, bytes, now);
-    const { localIndex } = pending;
-    this.#beginSession(answer.keys, {
-      localIndex,
-      remoteIndex: response.senderIndex,
-      initiator: true,
-      createdAt: now,
-    });
-    this.#complete();
-    this.#host.emit({ type: 'sendKeepalive', peer: this });
+    const answer = { keys: read.keys, remoteIndex: response.senderIndex };
+    const isTie = this.#unconfirmedAt !== undefined && this.#unconfirmedAt >= pending.sentAt;
+    if (isTie && compareBytes(identity.publicKey, this.publicKey) > 0) {
+      this.#reserved = answer;
+      this.#timers.tieBegins(now);
+    } else {
+      this.#accept(answer, now);
+    }
     return undefined;
   }
 
@@ -268,6 +261,7 @@ export class PeerMachine implements Peer {
     }
     this.#keypairs.clear();
     this.#sessionAt = undefined;
+    this.#unconfirmedAt = undefined;
     this.#initiatedAt = undefined;
   }
 
@@ -294,20 +288,20 @@ export class PeerMachine implements Peer {
     if (this.#staticStatic) wipe(this.#staticStatic);
   }
 
+  #freshKey(): PrivateKey {
+    const bytes = this.#host.random(KEY_BYTES);
+    const key = new PrivateKey(bytes);
+    wipe(bytes);
+    return key;
+  }
+
   #agree(): void {
     if (this.#staticStatic) wipe(this.#staticStatic);
     this.#staticStatic = this.#host.identity?.agree(this.publicKey);
   }
 
-  #refusalOf(timestamp: Uint8Array, now: number): 'replayedInitiation' | 'initiationFlood' | undefined {
-    if (this.#greatestTimestamp && compareBytes(timestamp, this.#greatestTimestamp) <= 0)
-      return 'replayedInitiation';
-    const last = this.#consumedInitiationAt;
-    const isFlood = last !== undefined && now - last < 1000 / INITIATIONS_PER_SECOND;
-    return isFlood ? 'initiationFlood' : undefined;
-  }
-
   #beginHandshake(now: number): void {
+    this.#endpoint.attemptBegins();
     this.#timers.attemptBegins(now);
     this.#initiate(now);
   }
@@ -321,15 +315,15 @@ export class PeerMachine implements Peer {
       return;
     }
     this.#timers.awaitAnswer(now);
-    const to = this.endpoint;
+    const to = this.#endpoint.nextDestination();
     if (!identity || !to) return;
     this.#endPending();
-    const ephemeral = new PrivateKey(this.#host.random(KEY_BYTES));
+    const ephemeral = this.#freshKey();
     const payload = this.#host.nextTimestamp();
     const first = writeInitiation({ local: identity, remote: this.remoteStatic, ephemeral, payload });
     if (!first) return;
-    const senderIndex = this.#host.allocateIndex(this);
-    this.#pending = { ...first.pending, localIndex: senderIndex };
+    const senderIndex = this.#host.allocateIndex();
+    this.#pending = { ...first.pending, localIndex: senderIndex, sentAt: now };
     this.#initiatedAt = now;
     const { encryptedPayload: encryptedTimestamp, ...keys } = first.message;
     this.#send(encodeInitiation({ senderIndex, ...keys, encryptedTimestamp }), to, now);
@@ -345,13 +339,20 @@ export class PeerMachine implements Peer {
   #heardFrom(from: Endpoint, bytes: number, now: number): void {
     this.#receivedBytes += bytes;
     this.#timers.handshakeTraffic(now);
-    this.#moveTo(from);
+    this.#endpoint.moveTo(from);
+    this.#host.emit({ type: 'endpoint', peer: this, endpoint: from });
   }
 
-  #moveTo(endpoint: Endpoint): void {
-    this.#endpoint = endpoint;
-    this.#movesUntold++;
-    this.#host.emit({ type: 'endpoint', peer: this, endpoint });
+  #accept(answer: Answer, now: number): void {
+    if (!this.#pending) return;
+    const { localIndex, state } = this.#pending;
+    state.wipe();
+    this.#pending = undefined;
+    this.#reserved = undefined;
+    const { keys, remoteIndex } = answer;
+    this.#beginSession(keys, { localIndex, remoteIndex, initiator: true, createdAt: now });
+    this.#complete();
+    this.#host.emit({ type: 'sendKeepalive', peer: this });
   }
 
   #beginSession(keys: TransportKeys, made: Omit<Keypair, 'sendKey' | 'receiveKey'>): void {
@@ -360,19 +361,25 @@ export class PeerMachine implements Peer {
       ? [initiatorToResponder, responderToInitiator]
       : [responderToInitiator, initiatorToResponder];
     this.#keypairs.add(made.localIndex);
+    this.#unconfirmedAt = made.initiator ? undefined : made.createdAt;
     this.#sessionAt = made.createdAt;
     this.#host.emit({ type: 'keypair', peer: this, keypair: { ...made, sendKey, receiveKey } });
-    this.#host.sessionBegan(this);
+    this.#host.sessionBegan();
     this.#timers.sessionDerived(made.createdAt);
   }
 
   #complete(): void {
+    this.#unconfirmedAt = undefined;
     this.#timers.handshakeComplete();
     this.#endPending();
     this.#lastHandshake = this.#host.wallClock();
   }
 
   #endPending(): void {
+    this.#timers.tieEnds();
+    if (this.#reserved)
+      wipe(this.#reserved.keys.initiatorToResponder, this.#reserved.keys.responderToInitiator);
+    this.#reserved = undefined;
     if (!this.#pending) return;
     this.#pending.state.wipe();
     this.#host.releaseIndex(this.#pending.localIndex);

@@ -7,6 +7,8 @@
  * - zeroKeys: the last session began 540 s ago: wipe every key of the peer.
  * - persistentKeepalive: nothing went either way for the interval that the user set: send an empty packet.
  *
+ * And one of our own, breakTie: both sides initiated at once, and the other's session is not confirmed: take ours.
+ *
  * The packet loop does not call for each packet. `keepalive` and `newHandshake` are armed by its first edge; when they are
  * due, they ask for its record of the peer, and fire, wait on, or disarm and ask for the next edge.
  */
@@ -16,6 +18,7 @@ import {
   NEW_HANDSHAKE_AFTER_SILENCE,
   REKEY_ATTEMPT_TIME,
   REKEY_TIMEOUT,
+  TIE_TIMEOUT,
   ZERO_KEYS_AFTER_TIME,
 } from './limits.ts';
 
@@ -23,15 +26,18 @@ export interface TimerActions {
   activity(): Activity;
   /** Random milliseconds, below 334. */
   jitter(): number;
-  /** An initiation, within the throttle of 5 s. */
-  initiate(now: number): void;
+  /** A new attempt, which calls `attemptBegins`. */
+  beginHandshake(now: number): void;
+  /** Another initiation of the same attempt. */
+  retry(now: number): void;
   giveUp(now: number): void;
+  breakTie(now: number): void;
   sendKeepalive(): void;
   zeroKeys(): void;
   watch(edge: 'dataSent' | 'dataReceived', after: number): void;
 }
 
-type Name = 'retransmit' | 'keepalive' | 'newHandshake' | 'zeroKeys' | 'persistentKeepalive';
+type Name = 'retransmit' | 'keepalive' | 'newHandshake' | 'zeroKeys' | 'persistentKeepalive' | 'breakTie';
 
 interface Armed {
   readonly since: number;
@@ -90,6 +96,14 @@ export class PeerTimers {
     this.#armed.delete('retransmit');
   }
 
+  tieBegins(now: number): void {
+    this.#arm('breakTie', now, TIE_TIMEOUT);
+  }
+
+  tieEnds(): void {
+    this.#armed.delete('breakTie');
+  }
+
   /** There is a new keypair: the peer was heard, and is about to be. */
   sessionDerived(now: number): void {
     this.#arm('zeroKeys', now, ZERO_KEYS_AFTER_TIME);
@@ -119,6 +133,7 @@ export class PeerTimers {
 
   #fire(name: Name, armed: Armed, now: number): void {
     if (name === 'retransmit') this.#retryOrGiveUp(now);
+    else if (name === 'breakTie') this.#actions.breakTie(now);
     else if (name === 'zeroKeys') this.#actions.zeroKeys();
     else if (name === 'persistentKeepalive') this.#firePersistent(now);
     else if (name === 'keepalive') this.#fireKeepalive(armed, now);
@@ -127,7 +142,7 @@ export class PeerTimers {
 
   #retryOrGiveUp(now: number): void {
     if (now - this.#attemptingSince < REKEY_ATTEMPT_TIME) {
-      this.#actions.initiate(now);
+      this.#actions.retry(now);
       return;
     }
     if (this.#armed.delete('keepalive')) this.#actions.watch('dataReceived', now);
@@ -147,8 +162,7 @@ export class PeerTimers {
     if (this.#waitsOn('newHandshake', armed, since, now)) return;
     this.#actions.watch('dataSent', now);
     if (since === 0) return;
-    this.attemptBegins(now);
-    this.#actions.initiate(now);
+    this.#actions.beginHandshake(now);
   }
 
   /** What it waits for began anew at `since` by the packet loop's record (0: it is over), and is not yet due. */

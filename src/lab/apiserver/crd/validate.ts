@@ -59,7 +59,7 @@ function checkString(schema: JsonObject, value: string, path: string, errors: Fi
     errors.push(invalidValue(path, value, `${path} in body should be at least ${minLength} chars long`));
   if (typeof pattern === 'string' && !expression(pattern)?.test(value))
     errors.push(invalidValue(path, value, `${path} in body should match '${pattern}'`));
-  if (typeof format === 'string' && FORMATS[format] && !FORMATS[format](value))
+  if (typeof format === 'string' && Object.hasOwn(FORMATS, format) && !FORMATS[format]?.(value))
     errors.push(
       invalidValue(path, value, `${path} in body must be of type ${format}: ${JSON.stringify(value)}`),
     );

@@ -9,6 +9,7 @@ import {
   list,
   objects,
   preset,
+  put,
   record,
   strings,
   text,
@@ -152,12 +153,12 @@ function dataProblems(
 }
 
 /** Keys that secrets of a type have to have. */
-const SECRET_KEYS: Record<string, readonly string[]> = {
-  'kubernetes.io/tls': ['tls.crt', 'tls.key'],
-  'kubernetes.io/dockerconfigjson': ['.dockerconfigjson'],
-  'kubernetes.io/dockercfg': ['.dockercfg'],
-  'kubernetes.io/ssh-auth': ['ssh-privatekey'],
-};
+const SECRET_KEYS = new Map([
+  ['kubernetes.io/tls', ['tls.crt', 'tls.key']],
+  ['kubernetes.io/dockerconfigjson', ['.dockerconfigjson']],
+  ['kubernetes.io/dockercfg', ['.dockercfg']],
+  ['kubernetes.io/ssh-auth', ['ssh-privatekey']],
+]);
 
 const secretStrategy: Strategy = {
   defaults(secret) {
@@ -173,7 +174,7 @@ const secretStrategy: Strategy = {
   },
   validate(secret, old) {
     const errors = dataProblems(secret, old, ['data']);
-    for (const key of SECRET_KEYS[text(secret, 'type')] ?? [])
+    for (const key of SECRET_KEYS.get(text(secret, 'type')) ?? [])
       if (record(secret, 'data')[key] === undefined) errors.push(requiredValue(`data[${key}]`));
     if (old && old.type !== secret.type) errors.push(invalidValue('type', secret.type, 'field is immutable'));
     return errors;
@@ -197,7 +198,7 @@ const configmaps = of('ConfigMap', 'configmaps', {
     validate(map, old) {
       const errors = dataProblems(map, old, ['data', 'binaryData']);
       for (const key of Object.keys(record(map, 'data')))
-        if (record(map, 'binaryData')[key] !== undefined)
+        if (Object.hasOwn(record(map, 'binaryData'), key))
           errors.push(invalidValue('data', key, 'duplicate of key present in binaryData'));
       return errors;
     },
