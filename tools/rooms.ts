@@ -8,6 +8,10 @@ const run = spawnSync('depcruise', ['src', '--config', '.dependency-cruiser.cjs'
   maxBuffer: 1 << 28,
 });
 if (run.error) throw run.error;
+if (run.stdout === '') {
+  console.log(run.stderr.trim());
+  process.exit(1);
+}
 const { summary } = JSON.parse(run.stdout) as {
   summary: {
     totalCruised: number;

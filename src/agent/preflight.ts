@@ -64,7 +64,7 @@ export async function udpPortFree(port: number): Promise<boolean> {
 }
 
 function bindable(type: 'udp4' | 'udp6', port: number): Promise<boolean> {
-  const socket = createSocket({ type, ipv6Only: true });
+  const socket = createSocket(type === 'udp6' ? { type, ipv6Only: true } : { type });
   return new Promise(resolve => {
     socket.once('error', (error: NodeJS.ErrnoException) => {
       socket.close();

@@ -158,6 +158,22 @@ describe('cilium config, status, version, completion', () => {
     }
   });
 
+  it('takes the global flags before and after the command', async () => {
+    for (const args of [
+      ['-n', 'elsewhere', 'config', 'view'],
+      ['config', 'view', '-n', 'elsewhere'],
+      ['config', '--namespace=elsewhere', 'view'],
+    ]) {
+      const { code, err } = await cluster.run(...args);
+      assert.equal(code, 1);
+      assert.match(err, /no ConfigMap cilium-config in namespace elsewhere/);
+    }
+    assert.match(
+      (await cluster.run('status', '--context', 'no')).err,
+      /context "no" is not in the kubeconfig/,
+    );
+  });
+
   it('help is printed to stdout with 0', async () => {
     for (const args of [['--help'], ['help', 'install'], ['install', '-h']]) {
       const { code, out } = await cluster.run(...args);

@@ -23,7 +23,12 @@ export async function main(
     const program = createProgram(options, terminal, what => {
       doing = what;
     });
-    if (options.lab && args[0] === 'lab') await loadLab(program);
+    if (options.lab && args.find(arg => arg !== '__complete') === 'lab') await loadLab(program);
+    if (args[0] === '__complete') {
+      const { complete } = await import('./commands/completion.ts');
+      for (const line of complete(program, args.slice(1))) terminal.out(`${line}\n`);
+      return 0;
+    }
     await program.parseAsync(args, { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (error) {
@@ -47,6 +52,7 @@ export function createProgram(
     .addHelpText('after', examples(name))
     .helpOption('-h, --help', 'Show help')
     .helpCommand('help [command]', 'Show help for a command')
+    .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError(true)
     .configureOutput({
       writeOut: text => terminal.out(text),
@@ -189,18 +195,6 @@ function addCompletion(program: Command, name: string, terminal: Terminal): void
       const { completionScript } = await import('./commands/completion.ts');
       terminal.out(completionScript(shell, name.replace(' ', '-')));
     });
-  program
-    .command('__complete', { hidden: true })
-    .argument('[words...]')
-    .allowUnknownOption()
-    .helpOption(false)
-    .action(async (words: string[]) => {
-      const { complete } = await import('./commands/completion.ts');
-      if (words[0] === 'lab') await loadLab(program);
-      for (const line of complete(program, words)) terminal.out(`${line}\n`);
-    });
-  program.enablePositionalOptions();
-  program.commands.at(-1)?.passThroughOptions();
 }
 
 /** `lab` needs much that no other command does: it takes the place of its entry in the help only when it is called. */

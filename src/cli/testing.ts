@@ -90,11 +90,8 @@ export class FakeCluster {
       colour: (_: string, text: string) => text,
       signal: abort.signal,
     };
-    outcome.code = await main(
-      { name: 'cilium' },
-      ['--kubeconfig', join(this.#folder, 'config'), ...args],
-      terminal,
-    );
+    const kubeconfig = args[0] === '__complete' ? [] : ['--kubeconfig', join(this.#folder, 'config')];
+    outcome.code = await main({ name: 'cilium' }, [...args, ...kubeconfig], terminal);
     return outcome;
   }
 

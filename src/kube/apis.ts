@@ -1,6 +1,6 @@
 /** The objects of the named API groups, `cilium.io` among them, as far as this project reads or writes them. */
 import type { PodTemplate } from './core.ts';
-import type { Condition, KubeObject, LabelSelector, ObjectReference } from './types.ts';
+import type { Condition, KubeObject, LabelSelector, ObjectReference } from './object.ts';
 
 export interface DaemonSet extends KubeObject {
   spec: {

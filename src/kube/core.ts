@@ -1,5 +1,5 @@
 /** The objects of the core group (`v1`), as far as this project reads or writes them. */
-import type { Condition, KubeObject, LabelSelector, LabelSelectorRequirement } from './types.ts';
+import type { Condition, KubeObject, LabelSelector, LabelSelectorRequirement } from './object.ts';
 
 export interface Namespace extends KubeObject {
   spec?: { finalizers?: string[] };

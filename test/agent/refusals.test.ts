@@ -62,7 +62,10 @@ test('a bad cilium-config: the agent says what to write, and goes on once it is 
 
 test('without an agent the command line says what to look at', async () => {
   await node.kill('agent');
-  const { code, stderr } = await node.try(process.execPath, 'src/main/cilium-dbg.ts', 'status');
+  const { code, stderr } = await node.cilium('status').then(
+    () => assert.fail('it answered'),
+    (error: { code: number; stderr: string }) => error,
+  );
   assert.equal(code, 1);
   assert.match(
     stderr,

@@ -135,9 +135,7 @@ export class Rig {
         encoding: 'utf8',
       }).stdout;
       for (const document of parseAllDocuments(found)) {
-        const crd = document.toJS();
-        delete crd.spec.versions[0].schema.openAPIV3Schema.properties.metadata; // XXX
-        await this.kube('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', crd);
+        await this.kube('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', document.toJS());
       }
     }
     await until('the CRDs are served', () =>
@@ -255,11 +253,12 @@ export class RigNode {
     return child.exitCode;
   }
 
-  /** Resolves with the exit code when it ends by itself. */
-  async ended(name: string): Promise<number | null> {
+  /** The exit code, when it has ended by itself. */
+  ended(name: string): Promise<number> {
     const child = this.#children.get(name)!;
-    if (child.exitCode === null) await new Promise(resolve => child.once('exit', resolve));
-    return child.exitCode;
+    return until(`${name} ends`, async () => child.exitCode ?? undefined).catch(error => {
+      throw new Error(`${error.message}\n${this.log.slice(-3000)}`);
+    });
   }
 
   async whenReady(): Promise<void> {

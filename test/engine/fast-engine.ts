@@ -1,11 +1,17 @@
-/** `-f NAME`: the engine with a clock that runs 60 times as fast, so that two minutes are two seconds. */
+/**
+ * `-f [--few-messages] NAME`: the engine with a clock that runs 60 times as fast, so that two minutes are two seconds; on
+ * request a keypair asks to be renewed after 40 messages and seals no more than 400.
+ */
 import { makeLog } from '../../src/engine/log.ts';
 import { Tunnel } from '../../src/engine/tunnel.ts';
 import { serveUapi } from '../../src/engine/uapi-server.ts';
 
 const name = process.argv.at(-1)!;
+const limits = process.argv.includes('--few-messages')
+  ? { rekeyAfterMessages: 40n, rejectAfterMessages: 400n }
+  : {};
 const log = makeLog(name, 'verbose', line => process.stderr.write(line));
-const tunnel = new Tunnel({ name, persist: false, mtu: 1420, clockSpeed: 60, log, onGone: end });
+const tunnel = new Tunnel({ name, persist: false, mtu: 1420, clockSpeed: 60, log, onGone: end, ...limits });
 const server = await serveUapi({
   path: `/var/run/wireguard/${name}.sock`,
   tunnel,

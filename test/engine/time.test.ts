@@ -32,6 +32,25 @@ describe('time', () => {
     assert.ok(keys.count >= 3, `${keys.count} keypairs in ${900 * 0.005 * 60} s`);
   });
 
+  test('counts in messages, too: a keypair is renewed, and never used beyond its limit', async () => {
+    await using pair = new Pair();
+    const { left, right } = pair;
+    await pair.connect([...FAST, '--few-messages'], FAST);
+    const keys = watchKeys(left);
+    const pinging = left.spawn('ping', '-n', '-c', '450', '-i', '0.002', right.inner4);
+    let output = '';
+    pinging.stdout?.on('data', chunk => {
+      output += chunk;
+    });
+    await exited(pinging);
+    assert.equal(answered(output, 420), 420);
+    await until('it was renewed', () => keys.count >= 3);
+
+    // More at once than a keypair may seal: what is over waits for the next one.
+    left.run('ping', '-n', '-q', '-f', '-c', '1000', right.inner4);
+    assert.equal((await right.statistics())['drop_expired'], 0);
+  });
+
   test('ends a session that nobody used, and begins another when somebody does', async () => {
     await using pair = new Pair();
     const { left, right } = pair;

@@ -35,9 +35,7 @@ export function complete(program: Command, words: string[]): string[] {
     : current.startsWith('-')
       ? optionsOf(command).map(option => [option.long ?? option.short ?? '', option.description])
       : [
-          ...command.commands
-            .filter(inner => !isHidden(inner))
-            .map(inner => [inner.name(), inner.description()]),
+          ...command.commands.map(inner => [inner.name(), inner.description()]),
           ...choicesOf(command.registeredArguments[positional]).map(choice => [choice, '']),
         ];
   return found
@@ -57,10 +55,6 @@ function optionsOf(command: Command): Option[] {
 
 function optionNamed(command: Command, name: string): Option | undefined {
   return optionsOf(command).find(option => option.long === name || option.short === name);
-}
-
-function isHidden(command: Command): boolean {
-  return command.name().startsWith('__');
 }
 
 const SCRIPTS: Record<Shell, string> = {

@@ -74,7 +74,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   server.on('request', (request, response) => void answer(api, request, response));
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   server.on('clientError', (_error, socket: Duplex) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+    if (socket.writable)
+      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n', () => socket.destroy());
     else socket.destroy();
   });
   server.on('upgrade', (request, socket, head) => upgrade(api, request, socket, head));

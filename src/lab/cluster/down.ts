@@ -4,7 +4,7 @@ import { readFile, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { removeContext } from './kubeconfig.ts';
 import { type LabPaths, labPaths } from './layout.ts';
-import { lockLab } from './lock.ts';
+import { withLabLocked } from './lock.ts';
 import { findLab, killAndWait } from './processes.ts';
 import { readRecord } from './record.ts';
 
@@ -13,10 +13,7 @@ export async function down(name: string): Promise<boolean> {
   const paths = labPaths(name);
   const there = existsSync(paths.state) || findLab(paths.state, paths.slirpSocket).holder !== undefined;
   if (!there) return false;
-  {
-    await using _lock = await lockLab(paths.state);
-    await tearDown(paths);
-  }
+  await withLabLocked(paths.state, () => tearDown(paths));
   await removeEmptyParents(paths);
   return true;
 }

@@ -5,15 +5,24 @@ import { dirname } from 'node:path';
 import { startTime } from './processes.ts';
 
 /** Throws a sentence when another process works on that lab. A lock whose owner is gone is taken over. */
-export async function lockLab(stateFolder: string): Promise<AsyncDisposable> {
+export async function withLabLocked<T>(stateFolder: string, work: () => Promise<T>): Promise<T> {
   const path = `${stateFolder}.lock`;
+  await take(path);
+  try {
+    return await work();
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+async function take(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   for (;;) {
     try {
       const file = await open(path, 'wx', 0o600);
       await file.writeFile(`${process.pid} ${startTime(process.pid)}`);
       await file.close();
-      return { [Symbol.asyncDispose]: () => rm(path, { force: true }) };
+      return;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       const [pid, started] = ownerOf(path);

@@ -85,7 +85,8 @@ export async function publishApi(paths: LabPaths, port: number): Promise<boolean
     entries?: { host_port?: number }[];
     return?: { entries?: { host_port?: number }[] };
   };
-  if (listed.return?.entries?.some(entry => entry.host_port === port)) return true;
+  const entries = listed.entries ?? listed.return?.entries ?? [];
+  if (entries.some(entry => entry.host_port === port)) return true;
   const answer = (await slirp(paths.slirpSocket, {
     execute: 'add_hostfwd',
     arguments: {

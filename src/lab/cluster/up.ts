@@ -10,7 +10,7 @@ import { tearDown } from './down.ts';
 import { holderCommand, holderScript, nodeCommand, nodeScript } from './init.ts';
 import { addContext, kubeconfigPath } from './kubeconfig.ts';
 import { type LabNode, type LabOptions, type LabPaths, labNodes, labPaths } from './layout.ts';
-import { lockLab } from './lock.ts';
+import { withLabLocked } from './lock.ts';
 import { adminIdentity, ensurePki, writePrivate } from './pki.ts';
 import { preflight } from './preflight.ts';
 import { findLab, startDetached } from './processes.ts';
@@ -40,15 +40,16 @@ export async function up(run: UpRun): Promise<UpResult> {
   const problems = preflight(project);
   if (problems.length > 0) throw new Error(problems.join('\n'));
   const paths = labPaths(run.options.name);
-  await using _lock = await lockLab(paths.state);
-  const existed = existsSync(paths.state);
-  try {
-    return await raise(run, paths, project);
-  } catch (error) {
-    if (existed) throw run.signal?.aborted ? new Error('interrupted') : error;
-    await tearDown(paths);
-    throw run.signal?.aborted ? new Error('interrupted; what was made so far is removed') : error;
-  }
+  return withLabLocked(paths.state, async () => {
+    const existed = existsSync(paths.state);
+    try {
+      return await raise(run, paths, project);
+    } catch (error) {
+      if (existed) throw run.signal?.aborted ? new Error('interrupted') : error;
+      await tearDown(paths);
+      throw run.signal?.aborted ? new Error('interrupted; what was made so far is removed') : error;
+    }
+  });
 }
 
 async function raise(run: UpRun, paths: LabPaths, project: Project): Promise<UpResult> {

@@ -44,7 +44,15 @@ export function isStale(flow: Flow, targets: readonly Target[]): boolean {
 /** Ends the stale flows of this network namespace, or of that at the path `netns`; answers how many. */
 export async function endStaleFlows(targets: readonly Target[], netns?: string): Promise<number> {
   if (!targets.some(target => target.protocol === 'udp')) return 0;
-  using socket = NetlinkSocket.open(NETLINK_NETFILTER, netns);
+  const socket = NetlinkSocket.open(NETLINK_NETFILTER, netns);
+  try {
+    return await endStale(socket, targets);
+  } finally {
+    socket.close();
+  }
+}
+
+async function endStale(socket: NetlinkSocket, targets: readonly Target[]): Promise<number> {
   let ended = 0;
   for (const family of [4, 6] as const) {
     const head = () => new Writer().u8(FAMILIES[family]).u8(0).u16(0);
