@@ -37,7 +37,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve());
   agent.onFatal = stopped.reject;
   try {
-    await agent.start();
+    await Promise.race([agent.start(), stopped.promise]);
     await stopped.promise;
   } finally {
     await agent.stop();

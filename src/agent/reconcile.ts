@@ -92,6 +92,7 @@ export class Reconciler {
     const privateKey = config.encryption === 'wireguard' ? await this.#options.privateKey() : undefined;
     const publicKey = privateKey && publicKeyOf(privateKey);
     const self = await world.self(config, rtnetlink, publicKey);
+    if (self.podCIDRs.length === 0) await this.#askForPodCIDR(config, self);
     const clusterPodCIDRs = await this.#clusterPodCIDRs(config, self);
     await this.#preflight(config);
     await this.#withdrawOldKey(config, self, publicKey);
@@ -146,6 +147,15 @@ export class Reconciler {
     }
     if (publicKey === undefined) delete this.state.advertised;
     else this.state.advertised = publicKey;
+  }
+
+  /** The operator gives pod CIDRs to CiliumNodes that are there. */
+  async #askForPodCIDR(config: AgentConfig, self: SelfNode): Promise<never> {
+    const { client, world, bootId } = this.#options;
+    if (config.ipam === 'cluster-pool') {
+      await publishOwnNode(client, world.ownCiliumNode(), ownNode({ node: world.node(), self, config, bootId }));
+    }
+    throw world.missingPodCIDR(config);
   }
 
   /** A key that this node has no private half of any more must not be sealed for. */

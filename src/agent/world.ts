@@ -105,7 +105,7 @@ export class World {
     return this.ciliumNodes.get(this.#options.nodeName);
   }
 
-  /** Throws WorldError while the node lacks an address or a pod CIDR. */
+  /** Throws WorldError while the node lacks an address. It may have no pod CIDR yet. */
   async self(config: AgentConfig, rtnetlink: Rtnetlink, publicKey: string | undefined): Promise<SelfNode> {
     const node = this.node();
     const addresses = nodeAddresses(node);
@@ -123,19 +123,22 @@ export class World {
     };
   }
 
+  /** What to say and do while there is no pod CIDR. */
+  missingPodCIDR({ ipam }: AgentConfig): WorldError {
+    const { nodeName } = this.#options;
+    return new WorldError(
+      ipam === 'kubernetes'
+        ? `Node ${nodeName} has no spec.podCIDRs: start kube-controller-manager with --allocate-node-cidrs, or install with ipam.mode=cluster-pool`
+        : `CiliumNode ${nodeName} has no spec.ipam.podCIDRs yet: the operator allocates them`,
+    );
+  }
+
   #podCIDRs(config: AgentConfig, node: Node): string[] {
     const { spec } = node;
     const listed =
       config.ipam === 'kubernetes'
         ? (spec?.podCIDRs ?? (spec?.podCIDR ? [spec.podCIDR] : []))
         : (this.ownCiliumNode()?.spec.ipam?.podCIDRs ?? []);
-    if (listed.length === 0) {
-      throw new WorldError(
-        config.ipam === 'kubernetes'
-          ? `Node ${node.metadata.name} has no spec.podCIDRs: start kube-controller-manager with --allocate-node-cidrs, or install with ipam.mode=cluster-pool`
-          : `CiliumNode ${node.metadata.name} has no spec.ipam.podCIDRs yet: the operator allocates them`,
-      );
-    }
     return listed.map(text => {
       const prefix = prefixOf(text);
       if (prefix === undefined)

@@ -89,6 +89,7 @@ class Operator {
       await this.#delete(CILIUMNODES, name);
       this.#deletedNodes.delete(name);
     }
+    if (this.#options.pools.length > 0) await this.#introduce();
     for (const pool of this.#options.pools) await this.#allocate(pool);
   }
 
@@ -116,6 +117,25 @@ class Operator {
       await client.delete(PODS, name, namespace).catch(ignoreMissing);
       metrics.restartedPods++;
       log(`restarted pod ${key}: it had no network of ours`);
+    }
+  }
+
+  /** An agent without a pod CIDR has nothing to tell: its CiliumNode begins here. */
+  async #introduce(): Promise<void> {
+    for (const { metadata } of this.#nodes.items()) {
+      const { name, uid = '' } = metadata;
+      if (this.#ciliumNodes.get(name)) continue;
+      const ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name, uid }];
+      try {
+        await this.#options.client.create(CILIUMNODES, {
+          apiVersion: CILIUMNODES.apiVersion,
+          kind: CILIUMNODES.kind,
+          metadata: { name, ownerReferences },
+          spec: {},
+        });
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+      }
     }
   }
 

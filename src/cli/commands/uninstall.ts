@@ -9,6 +9,7 @@ import {
   DAEMONSETS,
   DEPLOYMENTS,
   type KubeObject,
+  LEASES,
   NODES,
   PODS,
   type ResourceType,
@@ -61,6 +62,7 @@ export async function uninstall(context: CommandContext, flags: UninstallFlags):
   );
   await deleteCustomResources(client);
   await slowly(terminal, 'Deleting the objects', removeAll(client, installed));
+  await client.delete(LEASES, OPERATOR, namespace).catch(ignoreMissing);
   await deleteRelease(client, namespace).catch(ignoreMissing);
   terminal.out('🔥 Cilium was successfully uninstalled.\n');
 }

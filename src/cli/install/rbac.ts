@@ -36,8 +36,7 @@ const AGENT_RULES: PolicyRule[] = [
 
 const OPERATOR_RULES: PolicyRule[] = [
   { apiGroups: [''], resources: ['nodes', 'pods'], verbs: READ },
-  { apiGroups: ['cilium.io'], resources: ['ciliumnodes'], verbs: [...READ, 'patch', 'delete'] },
-  { apiGroups: ['cilium.io'], resources: ['ciliumnodes/status'], verbs: ['patch'] },
+  { apiGroups: ['cilium.io'], resources: ['ciliumnodes'], verbs: [...READ, 'create', 'patch', 'delete'] },
   { apiGroups: ['cilium.io'], resources: ['ciliumendpoints'], verbs: [...READ, 'delete'] },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];

@@ -1,6 +1,6 @@
 /** Reads JSON as a built-in type: takes away unknown fields and nulls, and refuses values of the wrong type. */
 import { isObject, type JsonObject, type KubeObject, put } from './object.ts';
-import type { Scalar, Schema } from './schema/schema.ts';
+import { type Scalar, type Schema, typeNamed } from './schema/schema.ts';
 import { badRequest } from './status.ts';
 
 const GO: Record<Scalar, string> = {
@@ -31,6 +31,22 @@ export function decode(schema: Schema, object: KubeObject, unknown: string[]): K
     );
   }
 }
+
+/** The object with metadata of the known fields alone; the rest is a custom resource's own matter. */
+export function decodeMetadata(object: KubeObject, unknown: string[]): KubeObject {
+  return { ...object, ...decode(METADATA, { ...pick(object), metadata: object.metadata }, unknown) };
+}
+
+const METADATA: Schema = {
+  type: 'struct',
+  name: 'TypeMeta',
+  atomic: false,
+  fields: new Map([
+    ['metadata', { name: 'metadata', schema: typeNamed('ObjectMeta'), number: 0, via: [], keepsZero: true }],
+  ]),
+};
+
+const pick = ({ apiVersion, kind }: KubeObject) => ({ apiVersion, kind });
 
 function decodeValue(schema: Schema, value: unknown, path: string, unknown: string[]): unknown {
   switch (schema.type) {

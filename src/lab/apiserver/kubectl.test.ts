@@ -629,6 +629,7 @@ spec:
         type: object
         required: [spec]
         properties:
+          metadata: {type: object}
           spec:
             type: object
             properties:

@@ -11,6 +11,8 @@ export interface ResourceRequest {
   readonly plural: string;
   readonly namespace: string;
   readonly name: string;
+  /** The one name that the request is about: `name`, or that of a field selector. */
+  readonly selected: string;
   readonly subresource: string;
   /** For collections: the one name that the field selector lets through. */
   readonly selected?: string;

@@ -44,6 +44,7 @@ export async function servePath(api: Api, exchange: Exchange, path: string): Pro
       if (parts.length === 2) return send(exchange, groupDocument(api.registry, parts[1] as string));
       return send(exchange, resourceList(api.registry, parts[1] as string, parts[2] as string));
     case 'openapi':
+      if (parts[1] === 'v2' && parts.length === 2) return openapiV2(exchange);
       if (parts[1] !== 'v3') throw pathNotFound();
       if (parts.length === 2) return send(exchange, openapiIndex(api.registry));
       if (parts[2] === 'api') return send(exchange, openapiDocument(api.registry, '', parts[3] ?? ''));
@@ -51,6 +52,20 @@ export async function servePath(api: Api, exchange: Exchange, path: string): Pro
     default:
       throw pathNotFound();
   }
+}
+
+const OPENAPI_V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
+
+/**
+ * An OpenAPI v2 document that describes nothing. kubectl asks for it to check a `kind: List`, and skips what it does
+ * not describe; without any document it refuses the list.
+ */
+function openapiV2(exchange: Exchange): Promise<void> {
+  const accept = exchange.request.headers.accept ?? '';
+  if (!/com\.github\.proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/.test(accept))
+    return send(exchange, { swagger: '2.0', info: { title: 'Kubernetes' }, paths: {} });
+  // Document{1 swagger: "2.0"}
+  return exchange.write(200, Buffer.from([0x0a, 0x03, ...Buffer.from('2.0')]), OPENAPI_V2_PROTOBUF);
 }
 
 async function send(exchange: Exchange, document: unknown): Promise<void> {

@@ -345,6 +345,40 @@ describe('credentials', () => {
     assert.equal((await whoami(token)).status, 401);
   });
 
+  test('a role for one name allows to list and watch that one name', async () => {
+    const rbac = '/apis/rbac.authorization.k8s.io/v1/namespaces/default';
+    const rules = [
+      {
+        apiGroups: [''],
+        resources: ['configmaps'],
+        verbs: ['get', 'list', 'watch'],
+        resourceNames: ['mine'],
+      },
+    ];
+    await post(`${rbac}/roles`, {
+      kind: 'Role',
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      metadata: { name: 'one-name' },
+      rules,
+    });
+    const subjects = [{ kind: 'User', name: 'narrow' }];
+    const roleRef = { kind: 'Role', name: 'one-name' };
+    await post(`${rbac}/rolebindings`, {
+      kind: 'RoleBinding',
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      metadata: { name: 'one-name' },
+      roleRef,
+      subjects,
+    });
+    const pair = await server.client('narrow');
+    const code = async (query: string) =>
+      (await server.ask('GET', MAPS + query, undefined, {}, { cert: pair.cert, key: pair.key })).status;
+    assert.equal(await code('?fieldSelector=metadata.name%3Dmine'), 200);
+    assert.equal(await code('?fieldSelector=metadata.name%3Dmine&watch=true&timeoutSeconds=1'), 200);
+    assert.equal(await code('?fieldSelector=metadata.name%3Dother'), 403);
+    assert.equal(await code(''), 403);
+  });
+
   test('a kubelet writes what is its node’s, and nothing else', async () => {
     const pair = await server.client('system:node:node-a', 'system:nodes');
     const as = (method: string, path: string, body?: unknown) =>
@@ -597,7 +631,7 @@ describe('bad input', () => {
       '/apis/none/v1/x',
       '/nope',
       '/api/v1/namespaces/default/pods/x/nope',
-      '/openapi/v2',
+      '/openapi/v2/x',
       '/api/v1/namespaces/%zz/pods',
     ])
       assert.ok([400, 404].includes((await get(path)).status), path);
@@ -634,6 +668,7 @@ describe('bad input', () => {
       const socket = connect({ host: '127.0.0.1', port: server.port, ca: server.authority.cert }, () =>
         socket.write('\0\0garbage\r\n\r\n'),
       );
+      socket.resume();
       socket.on('close', () => resolve());
       socket.on('error', () => undefined);
     });

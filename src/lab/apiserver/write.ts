@@ -2,7 +2,7 @@
 import { admitCreate, admitUpdate, restrictNode } from './admission.ts';
 import { type Call, view } from './api.ts';
 import { trackUpdate } from './apply/managed.ts';
-import { decode } from './decode.ts';
+import { decode, decodeMetadata } from './decode.ts';
 import { metadataProblems } from './names.ts';
 import { clone, equal, isObject, type JsonObject, type KubeObject, type ObjectMeta, put } from './object.ts';
 import { apiVersion, type Resource } from './registry/resource.ts';
@@ -69,7 +69,7 @@ export function parse(call: Call, body: unknown): KubeObject {
 function decodeFor(resource: Resource, given: KubeObject, unknown: string[]): KubeObject {
   if (!isObject(given.metadata ?? {})) throw badRequest('metadata has to be an object');
   const withMetadata = { ...given, metadata: given.metadata ?? {} } as KubeObject;
-  if (resource.custom) return resource.custom.conform(clone(withMetadata), unknown);
+  if (resource.custom) return resource.custom.conform(clone(decodeMetadata(withMetadata, unknown)), unknown);
   return decode(resource.schema, withMetadata, unknown);
 }
 

@@ -95,6 +95,7 @@ function internal(api: Api, resource: Call['resource'], stored: Stored): Call {
       plural: resource.plural,
       namespace: stored.namespace,
       name: stored.name,
+      selected: stored.name,
       subresource: '',
     },
     options: { dryRun: false, fieldManager: 'kube-apiserver', fieldValidation: 'Ignore', force: false },

@@ -167,7 +167,7 @@ const secretStrategy: Strategy = {
     if (Object.keys(plain).length) {
       const data = { ...record(secret, 'data') };
       for (const [key, value] of Object.entries(plain))
-        data[key] = Buffer.from(String(value)).toString('base64');
+        put(data, key, Buffer.from(String(value)).toString('base64'));
       secret.data = data;
     }
     delete secret.stringData;
