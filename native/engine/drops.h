@@ -1,4 +1,4 @@
-// Why the packet loop let a packet go. The order is that of DROPS in src/engine/native.ts.
+// Why the packet loop let a packet go. The type Drop in src/engine/native.ts has the same names.
 #pragma once
 
 #include <array>

@@ -70,7 +70,7 @@ class Staging {
   size_t count_ = 0;
 };
 
-// Edges to JavaScript, as bits. The order is that of EDGES in src/engine/native.ts.
+// Edges to JavaScript, as bits: those of EDGE in src/engine/native.ts.
 enum Edge : uint32_t {
   kStagedEdge = 1,
   kDataSentEdge = 2,
@@ -79,7 +79,7 @@ enum Edge : uint32_t {
   kConfirmedEdge = 16,
 };
 
-// What the sending thread is asked to do for a peer, as bits.
+// What the sending thread is asked to do for a peer, as bits: those of REQUEST in src/engine/native.ts.
 enum Request : uint32_t { kFlushRequest = 1, kKeepaliveRequest = 2, kDropStagedRequest = 4 };
 
 struct Peer {

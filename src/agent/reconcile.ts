@@ -153,7 +153,11 @@ export class Reconciler {
   async #askForPodCIDR(config: AgentConfig, self: SelfNode): Promise<never> {
     const { client, world, bootId } = this.#options;
     if (config.ipam === 'cluster-pool') {
-      await publishOwnNode(client, world.ownCiliumNode(), ownNode({ node: world.node(), self, config, bootId }));
+      await publishOwnNode(
+        client,
+        world.ownCiliumNode(),
+        ownNode({ node: world.node(), self, config, bootId }),
+      );
     }
     throw world.missingPodCIDR(config);
   }

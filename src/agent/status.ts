@@ -112,7 +112,8 @@ export async function agentStatus(sources: StatusSources): Promise<AgentStatus> 
 
 function overall({ problem, ready, plan, self }: RoundState): State {
   const refusal = plan?.membership.refused.find(({ name }) => name === self?.name);
-  if (ready && refusal) return { state: 'Warning', msg: `the other nodes refuse this one: ${refusal.message}` };
+  if (ready && refusal)
+    return { state: 'Warning', msg: `the other nodes refuse this one: ${refusal.message}` };
   if (problem !== undefined) return { state: ready ? 'Warning' : 'Failure', msg: problem };
   return ready ? { state: 'Ok', msg: '' } : { state: 'Failure', msg: 'starting' };
 }

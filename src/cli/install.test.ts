@@ -107,6 +107,12 @@ Image versions       cilium             pellicle/cilium:v0.1.0: 3
       1,
       /node kind-control-plane has the address 172\.18\.0\.2, which lies in the pods' network/,
     ],
+    [
+      'a pod network over the Services',
+      [...WIREGUARD, '--set', 'clusterPodCIDRs={10.0.0.0/8}'],
+      1,
+      /API server has the Service address 10\.96\.0\.1, which lies in the pods' network 10\.0\.0\.0\/8/,
+    ],
     ['a bad duration', ['--wait', '--wait-duration', 'soon'], 2, /"soon" is no duration/],
     [
       'an extra key that agents refuse',

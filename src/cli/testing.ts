@@ -12,6 +12,7 @@ import type {
   KubeObject,
   Node,
   Pod,
+  Service,
 } from '../kube/types.ts';
 import { UNINSTALL_KEY } from '../model/config.ts';
 import { CLEANED_UP_ANNOTATION, PUBLIC_KEY_ANNOTATION } from '../model/node.ts';
@@ -56,6 +57,12 @@ export class FakeCluster {
       kind: 'ConfigMap',
       metadata: { name: 'kubeadm-config', namespace: 'kube-system' },
       data: { ClusterConfiguration: 'networking:\n  podSubnet: 10.244.0.0/16\n' },
+    });
+    this.server.put<Service>('/api/v1/services', {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'kubernetes', namespace: 'default' },
+      spec: { clusterIP: '10.96.0.1', clusterIPs: ['10.96.0.1'] },
     });
     this.#folder = mkdtempSync(join(tmpdir(), 'cli-'));
     this.writeKubeconfig(await this.server.listen());

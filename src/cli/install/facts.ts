@@ -9,6 +9,7 @@ import {
   type Node,
   PODS,
   type ResourceType,
+  SERVICES,
 } from '../../kube/types.ts';
 import { podSubnetsOf } from '../../model/config.ts';
 import { Failure } from '../failure.ts';
@@ -28,6 +29,8 @@ export interface Facts {
   nodes: Node[];
   daemonSets: DaemonSet[];
   kubeProxy: boolean;
+  /** Addresses of the Service `kubernetes`. */
+  apiAddresses: string[];
   /** Networks of all pods, where the cluster says so; else empty. */
   podSubnets: string[];
 }
@@ -37,11 +40,12 @@ export async function readFacts(
   connection: { context: string; cluster: string },
 ): Promise<Facts> {
   const { context, cluster } = connection;
-  const [serverVersion, nodes, daemonSets, kubeadm] = await Promise.all([
+  const [serverVersion, nodes, daemonSets, kubeadm, api] = await Promise.all([
     readVersion(client),
     client.list(NODES).then(list => list.items),
     client.list(DAEMONSETS).then(list => list.items),
     readOr(client, CONFIGMAPS, 'kubeadm-config', 'kube-system'),
+    readOr(client, SERVICES, 'kubernetes', 'default'),
   ]);
   const fromKubeadm = podSubnetsOf(kubeadm?.data?.['ClusterConfiguration'] ?? '');
   const lab = nodes.some(node => node.spec.providerID?.startsWith('pellicle://'));
@@ -55,6 +59,7 @@ export async function readFacts(
     daemonSets,
     // The lab's nodes do kube-proxy's work themselves.
     kubeProxy: lab || daemonSets.some(set => set.metadata.name === 'kube-proxy'),
+    apiAddresses: api?.spec.clusterIPs ?? (api?.spec.clusterIP ? [api.spec.clusterIP] : []),
     podSubnets: fromKubeadm.length > 0 ? fromKubeadm : await fromControllerManager(client),
   };
 }

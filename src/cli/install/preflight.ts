@@ -21,7 +21,7 @@ export async function preflight(
   const problems = [
     ...foreignNetworks(facts.daemonSets),
     ...unfitNodes(facts.nodes),
-    ...overlaps(facts.nodes, shape),
+    ...overlaps(facts, shape),
     ...(await kernelProblems(facts, settings)),
     ...(await missingRights(client, manifests)),
   ];
@@ -69,17 +69,23 @@ function unfitNodes(nodes: Node[]): string[] {
   return linux.length > 0 ? [] : ['no node of the cluster runs Linux, which the agent needs'];
 }
 
-function overlaps(nodes: Node[], { podCIDRs }: ClusterShape): string[] {
-  return nodes.flatMap(node => {
-    const addresses = (node.status?.addresses ?? []).filter(({ type }) => type === 'InternalIP');
-    return addresses.flatMap(({ address }) => {
-      const cidr = addressOf(address) && podCIDRs.find(candidate => contains(candidate, address));
-      return cidr
-        ? [
-            `node ${node.metadata.name} has the address ${address}, which lies in the pods' network ${cidr}: correct clusterPodCIDRs`,
-          ]
-        : [];
-    });
+/** What is sent to the pods' network goes to pods or nowhere: nothing else may live there. */
+function overlaps({ nodes, apiAddresses }: Facts, { podCIDRs }: ClusterShape): string[] {
+  const others = [
+    ...apiAddresses.map(address => ({ what: "the cluster's API server has the Service address", address })),
+    ...nodes.flatMap(({ metadata, status }) =>
+      (status?.addresses ?? [])
+        .filter(({ type }) => type === 'InternalIP')
+        .map(({ address }) => ({ what: `node ${metadata.name} has the address`, address })),
+    ),
+  ];
+  return others.flatMap(({ what, address }) => {
+    const cidr = addressOf(address) && podCIDRs.find(candidate => contains(candidate, address));
+    return cidr
+      ? [
+          `${what} ${address}, which lies in the pods' network ${cidr}: give another network with clusterPodCIDRs or ipam.operator`,
+        ]
+      : [];
   });
 }
 

@@ -2,9 +2,9 @@
 import type { Rbac } from './auth/rbac.ts';
 import type { Tokens } from './auth/tokens.ts';
 import type { User } from './auth/user.ts';
+import type { Kubelets } from './kubelets.ts';
 import type { KubeObject } from './object.ts';
 import type { ResourceRequest } from './path.ts';
-import type { Kubelets } from './proxy.ts';
 import type { Registry } from './registry/registry.ts';
 import type { Resource, WriteContext } from './registry/resource.ts';
 import type { Store, Stored } from './store.ts';

@@ -144,3 +144,8 @@ export function preset(value: JsonObject, key: string, fallback: unknown): void 
   const found = own(value, key);
   if (found === undefined || found === null) put(value, key, fallback);
 }
+
+/** RFC 3339 in UTC, to the second. */
+export function timestamp(date: Date): string {
+  return `${date.toISOString().slice(0, 19)}Z`;
+}

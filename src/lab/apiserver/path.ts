@@ -14,8 +14,6 @@ export interface ResourceRequest {
   /** The one name that the request is about: `name`, or that of a field selector. */
   readonly selected: string;
   readonly subresource: string;
-  /** For collections: the one name that the field selector lets through. */
-  readonly selected?: string;
 }
 
 export type Verb =
@@ -57,16 +55,15 @@ export function target(method: string, url: URL): Target | undefined {
     tail = rest.slice(5);
   } else if (plural === 'namespaces') namespace = name;
   const request = { group, version, plural, namespace, name, subresource: [subresource, ...tail].join('/') };
-  const selected = name ? undefined : selectedName(url);
-  return {
-    kind: 'resource',
-    request: { ...request, verb: verbOf(method, url, name), ...(selected !== undefined && { selected }) },
-  };
+  const verb = verbOf(method, url, name);
+  return { kind: 'resource', request: { ...request, verb, selected: name || selectedName(url) } };
 }
 
-function selectedName(url: URL): string | undefined {
+function selectedName(url: URL): string {
   const terms = url.searchParams.get('fieldSelector')?.split(',') ?? [];
-  return terms.map(term => /^metadata\.name==?([^=].*)$/.exec(term)?.[1]).find(name => name !== undefined);
+  return (
+    terms.map(term => /^metadata\.name==?([^=].*)$/.exec(term)?.[1]).find(name => name !== undefined) ?? ''
+  );
 }
 
 function verbOf(method: string, url: URL, name: string): Verb {

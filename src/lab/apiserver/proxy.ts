@@ -1,16 +1,14 @@
 /** What the kubelets answer: logs streamed, exec, attach and port-forward tunnelled byte for byte. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
+import { request as httpsRequest, type RequestOptions } from 'node:https';
 import type { Duplex } from 'node:stream';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type { Api, Call } from './api.ts';
-import { count, objects, text } from './object.ts';
+import { objects, text } from './object.ts';
 import { find } from './read.ts';
 import { allContainers } from './registry/podspec.ts';
 import { badRequest, internal, type StatusError } from './status.ts';
 
-const KUBELET_PORT = 10_250;
 const CONNECT_TIMEOUT = 10_000;
 const LOG_OPTIONS = [
   'follow',
@@ -22,38 +20,6 @@ const LOG_OPTIONS = [
   'limitBytes',
   'stream',
 ];
-
-/** Reaches kubelets with the server's own client certificate. */
-export class Kubelets {
-  readonly credentials: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
-  readonly #agent: Agent;
-
-  constructor(credentials: Kubelets['credentials']) {
-    this.credentials = credentials;
-    this.#agent = new Agent({ ...credentials, keepAlive: true, maxFreeSockets: 8 });
-  }
-
-  options(api: Api, nodeName: string): RequestOptions {
-    const node = api.store.get('nodes', '', nodeName)?.object;
-    const address = text(
-      objects(node, 'status', 'addresses').find(item => item.type === 'InternalIP'),
-      'address',
-    );
-    if (!address) throw internal(`no preferred addresses found; known addresses of node "${nodeName}": []`);
-    return {
-      agent: this.#agent,
-      host: address,
-      port: count(node, 'status', 'daemonEndpoints', 'kubeletEndpoint', 'Port') || KUBELET_PORT,
-      // A kubelet's certificate names its node, its address, or both.
-      checkServerIdentity: (host: string, certificate: PeerCertificate) =>
-        checkServerIdentity(host, certificate) && checkServerIdentity(nodeName, certificate),
-    };
-  }
-
-  close(): void {
-    this.#agent.destroy();
-  }
-}
 
 /** Streams a container's log to the client. */
 export async function serveLog(call: Call, response: ServerResponse, query: URLSearchParams): Promise<void> {
@@ -82,7 +48,7 @@ export async function serveLog(call: Call, response: ServerResponse, query: URLS
 
 function ask(api: Api, node: string, method: string, path: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const options = api.kubelets.options(api, node);
+    const options = api.kubelets.options(api.store, node);
     const outgoing = httpsRequest({ ...options, method, path });
     const timer = setTimeout(() => outgoing.destroy(new Error('i/o timeout')), CONNECT_TIMEOUT);
     outgoing.once('response', answer => {
@@ -120,7 +86,7 @@ export function tunnel(
   const passed = new URLSearchParams(query);
   passed.delete('container');
   const where = kind === 'portforward' ? `${namespace}/${name}` : `${namespace}/${name}/${container}`;
-  const options = call.api.kubelets.options(call.api, node);
+  const options = call.api.kubelets.options(call.api.store, node);
   const headers = Object.fromEntries(
     Object.entries(incoming.headers).filter(
       ([key]) => !['authorization', 'host', 'cookie'].includes(key) && !key.startsWith('impersonate-'),

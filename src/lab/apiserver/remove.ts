@@ -1,11 +1,11 @@
 /** delete and deletecollection: preconditions, grace, finalizers and propagation. */
 import { restrictNode } from './admission.ts';
 import { type Call, view } from './api.ts';
-import { clone, isObject, type JsonObject, type KubeObject } from './object.ts';
+import { clone, isObject, type JsonObject, type KubeObject, timestamp } from './object.ts';
 import { page } from './read.ts';
 import { badRequest, conflict, forbidden } from './status.ts';
 import type { Stored } from './store.ts';
-import { save, timestamp } from './write.ts';
+import { save } from './write.ts';
 
 export interface DeleteOptions {
   readonly gracePeriodSeconds?: number;

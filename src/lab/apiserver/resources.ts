@@ -1,7 +1,7 @@
 /** Requests for resources: each verb to what does it, each answer in the form asked for. */
 
 import { type Api, type Call, type Options, view } from './api.ts';
-import { apply } from './apply/managed.ts';
+import { apply } from './apply/apply.ts';
 import { answerReview } from './auth/reviews.ts';
 import type { User } from './auth/user.ts';
 import { decode } from './decode.ts';

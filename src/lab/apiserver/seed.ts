@@ -1,10 +1,9 @@
 /** What a cluster has from its first start: namespaces, the kubernetes Service, bootstrap roles, priority classes. */
 import type { Api } from './api.ts';
 import { bootstrapBindings, bootstrapRoles } from './auth/bootstrap.ts';
-import { equal, type KubeObject } from './object.ts';
+import { equal, type KubeObject, timestamp } from './object.ts';
 import { RBAC } from './registry/access.ts';
 import { firstAddress } from './registry/services.ts';
-import { timestamp } from './write.ts';
 
 const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 

@@ -14,13 +14,14 @@ import {
   record,
   strings,
   text,
+  timestamp,
 } from './object.ts';
 import { find } from './read.ts';
 import { selectorText } from './registry/columns.ts';
 import { deleteOptions, remove } from './remove.ts';
 import { badRequest, conflict, forbidden, invalid, invalidValue, notFound, StatusError } from './status.ts';
 import type { Stored } from './store.ts';
-import { type Outcome, save, timestamp, update } from './write.ts';
+import { type Outcome, save, update } from './write.ts';
 
 export interface Answer {
   readonly code: number;

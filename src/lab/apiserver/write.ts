@@ -4,8 +4,17 @@ import { type Call, view } from './api.ts';
 import { trackUpdate } from './apply/managed.ts';
 import { decode, decodeMetadata } from './decode.ts';
 import { metadataProblems } from './names.ts';
-import { clone, equal, isObject, type JsonObject, type KubeObject, type ObjectMeta, put } from './object.ts';
-import { apiVersion, type Resource } from './registry/resource.ts';
+import {
+  clone,
+  equal,
+  isObject,
+  type JsonObject,
+  type KubeObject,
+  type ObjectMeta,
+  put,
+  timestamp,
+} from './object.ts';
+import { apiVersion, hasStatus, type Resource } from './registry/resource.ts';
 import {
   alreadyExists,
   badRequest,
@@ -172,14 +181,6 @@ function held(resource: Resource, object: KubeObject): boolean {
   if (resource.storage !== 'namespaces') return false;
   const spec = object.spec as { finalizers?: string[] } | undefined;
   return (spec?.finalizers?.length ?? 0) > 0;
-}
-
-export function timestamp(date: Date): string {
-  return `${date.toISOString().slice(0, 19)}Z`;
-}
-
-export function hasStatus(resource: Resource): boolean {
-  return resource.subresources.some(sub => sub.name === 'status');
 }
 
 function clearStatus(resource: Resource, object: KubeObject): void {

@@ -38,6 +38,7 @@ export async function serveSession(
       terminal?.resize(message.columns, message.rows);
     }
   });
+  socket.resume();
   const left = new Promise<void>(resolve => {
     socket.on('close', () => {
       gone = true;
@@ -55,6 +56,7 @@ export async function serveSession(
 
 /** Tells a failure on the status channel. */
 export function refuse(socket: WebSocket, message: string): void {
+  socket.resume();
   finish(socket, failureStatus(message));
 }
 

@@ -72,6 +72,8 @@ export function kubeletServer(node: ServedNode, runtime: Runtime, files: ServerF
     const command = query.getAll('command');
     if (what === 'exec' && command.length === 0) throw new HttpProblem(400, 'a command is needed');
     sockets.handleUpgrade(request, socket, head, (webSocket: WebSocket) => {
+      // Nothing is read before the session is there to take it.
+      webSocket.pause();
       const session =
         what === 'exec'
           ? openExec(runtime, instance.record.id, { command, ...wants })

@@ -148,7 +148,7 @@ function setLines(device: SetDevice): string[] {
   if (device.listenPort !== undefined) lines.push(`listen_port=${device.listenPort}`);
   if (device.fwmark !== undefined) lines.push(`fwmark=${device.fwmark}`);
   if (device.replacePeers) lines.push('replace_peers=true');
-  for (const peer of device.peers) lines.push(...peerLines(peer));
+  for (const peer of device.peers) for (const line of peerLines(peer)) lines.push(line);
   return lines;
 }
 

@@ -43,7 +43,7 @@ export function printStatus(device: DeviceStatus): string {
   if (device.privateKey) lines.push(`private_key=${toHex(device.privateKey)}`);
   lines.push(`listen_port=${device.listenPort}`);
   if (device.fwmark !== 0) lines.push(`fwmark=${device.fwmark}`);
-  for (const peer of device.peers) lines.push(...peerLines(peer));
+  for (const peer of device.peers) for (const line of peerLines(peer)) lines.push(line);
   return `${lines.join('\n')}\n${printErrno()}`;
 }
 

@@ -6,10 +6,9 @@ import type { Attributes, Rbac } from './rbac.ts';
 import { AUTHENTICATED, type User } from './user.ts';
 
 export function attributes(request: ResourceRequest): Attributes & { resource: string } {
-  const { verb, group, plural, namespace, name, subresource, selected } = request;
+  const { verb, group, plural, namespace, selected, subresource } = request;
   const resource = subresource ? `${plural}/${subresource.split('/')[0]}` : plural;
-  const fromSelector = ['list', 'watch', 'deletecollection'].includes(verb) ? selected : undefined;
-  return { verb, group, resource, namespace, name: name || (fromSelector ?? '') };
+  return { verb, group, resource, namespace, name: selected };
 }
 
 /** 403 unless the user may do what the request asks for. */

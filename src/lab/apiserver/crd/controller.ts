@@ -1,10 +1,19 @@
 /** Keeps what is served equal to the CustomResourceDefinitions that are stored, and tells so in their conditions. */
 import type { Api, Call } from '../api.ts';
-import { clone, equal, type JsonObject, type KubeObject, objects, record, text } from '../object.ts';
+import {
+  clone,
+  equal,
+  type JsonObject,
+  type KubeObject,
+  objects,
+  record,
+  text,
+  timestamp,
+} from '../object.ts';
 import { CLEANUP, customresourcedefinitions } from '../registry/definitions.ts';
 import { remove } from '../remove.ts';
 import type { Stored } from '../store.ts';
-import { save, timestamp } from '../write.ts';
+import { save } from '../write.ts';
 import { definedResources } from './resources.ts';
 
 const STORAGE = customresourcedefinitions.storage;

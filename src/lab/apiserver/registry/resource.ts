@@ -124,3 +124,7 @@ export function resource(
 export function apiVersion(type: { group: string; version: string }): string {
   return type.group ? `${type.group}/${type.version}` : type.version;
 }
+
+export function hasStatus(resource: Resource): boolean {
+  return resource.subresources.some(sub => sub.name === 'status');
+}
