@@ -1,5 +1,5 @@
 /** The agent put together: what it watches, what it drives, what it serves. */
-import { existsSync, mkdirSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, watch } from 'node:fs';
 import type { Server } from 'node:http';
 import { CniServer } from '../cni/server.ts';
 import { HostGround } from '../drivers/host-ground.ts';
@@ -7,21 +7,22 @@ import { HostPaths } from '../drivers/host-paths.ts';
 import { WireGuardEngine } from '../drivers/wireguard-engine.ts';
 import { connect, type KubeClient } from '../kube/client.ts';
 import { Recorder } from '../kube/events.ts';
-import { inCluster } from '../kube/http.ts';
 import { CONFIGMAPS } from '../kube/types.ts';
 import { probe } from '../linux/probe.ts';
-import { openRtnetlink, type Rtnetlink, type RtnetlinkEvent } from '../linux/rtnetlink.ts';
+import { openRtnetlink, type Rtnetlink } from '../linux/rtnetlink.ts';
 import { type AgentConfig, podSubnetsOf } from '../model/config.ts';
-import { TABLE, WIREGUARD_DEVICE, WIREGUARD_PORT } from '../model/names.ts';
+import { WIREGUARD_DEVICE, WIREGUARD_PORT } from '../model/names.ts';
 import { type Handlers, json, serveTcp, serveUnix, text } from './api.ts';
 import { Controllers } from './controllers.ts';
 import { EndpointObjects, endpointId } from './endpoints.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { reasonOf } from './kernel-events.ts';
 import { loadOrCreateKey } from './keystore.ts';
 import { createLog, type Log, messageOf } from './log.ts';
 import { Loop } from './loop.ts';
 import { Counters, metricsText } from './metrics.ts';
 import { type AgentOptions, paths } from './options.ts';
+import { credentials } from './pod.ts';
 import { preflight, udpPortFree } from './preflight.ts';
 import { PreflightError, Reconciler } from './reconcile.ts';
 import { type AgentStatus, agentStatus } from './status.ts';
@@ -392,36 +393,5 @@ class Agent {
       );
     this.#subnets = subnets;
     return subnets;
-  }
-}
-
-/** Only what is ours, or what our plan is made from; pods come and go without a round. */
-function reasonOf(event: RtnetlinkEvent): string | undefined {
-  switch (event.kind) {
-    case 'link':
-      return event.link.name.startsWith('lxc') ? undefined : `device ${event.link.name}`;
-    case 'route':
-      return event.route.table === TABLE.pods || event.route.table === TABLE.nodes ? 'route' : undefined;
-    case 'address':
-      return 'address';
-    case 'rule':
-      return 'rule';
-    case 'resync':
-      return 'resync';
-    case 'neighbour':
-      return undefined;
-  }
-}
-
-async function credentials(kubeconfig: string) {
-  if (kubeconfig === '') return inCluster();
-  const { loadConnection } = await import('../kube/kubeconfig.ts');
-  return (await loadConnection({ kubeconfig })).credentials;
-}
-
-/** What a container leaves for `kubectl describe pod`. */
-export function leaveTerminationMessage(message: string): void {
-  if (process.env['KUBERNETES_SERVICE_HOST'] && existsSync('/dev/termination-log')) {
-    writeFileSync('/dev/termination-log', message);
   }
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type KubeClient } from '../kube/client.ts';
 import type { Recorder } from '../kube/events.ts';
 import type { CiliumNode, Condition } from '../kube/types.ts';
@@ -23,7 +22,7 @@ beforeEach(() => {
 test('the own node is told that it is accepted; others need not be', async () => {
   const verdicts = make();
   verdicts.update({ members: [member('self'), member('other')], refused: [] });
-  await settled();
+  await verdicts.settled();
   assert.equal(accepted('self')?.status, 'True');
   assert.equal(accepted('other'), undefined);
   assert.deepEqual(events, []);
@@ -33,7 +32,7 @@ test('a refused node is told why, with one Event, however often it is said', asy
   const verdicts = make();
   for (let i = 0; i < 3; i++) {
     verdicts.update({ members: [member('self')], refused: [refusal('other')] });
-    await settled();
+    await verdicts.settled();
   }
   const { status, reason, message } = accepted('other')!;
   assert.deepEqual([status, reason, message], ['False', 'DuplicatePublicKey', 'other has the key of a.']);
@@ -44,7 +43,7 @@ test('a refused node is told why, with one Event, however often it is said', asy
 test('several agents write it once', async () => {
   const all = Array.from({ length: 5 }, (_, i) => make(`agent-${i}`, i / 5));
   for (const verdicts of all) verdicts.update({ members: [], refused: [refusal('other')] });
-  await settled();
+  await Promise.all(all.map(verdicts => verdicts.settled()));
   assert.equal(writes, 1);
   assert.equal(events.length, 1);
 });
@@ -53,10 +52,10 @@ test('when the fault is gone the condition turns, and keeps the conditions of ot
   const verdicts = make();
   objects.get('other')!.status = { conditions: [{ type: 'Foreign', status: 'True' }] };
   verdicts.update({ members: [], refused: [refusal('other')] });
-  await settled();
+  await verdicts.settled();
   const since = accepted('other')?.lastTransitionTime;
   verdicts.update({ members: [member('other')], refused: [] });
-  await settled();
+  await verdicts.settled();
   assert.equal(accepted('other')?.status, 'True');
   assert.ok(since);
   assert.ok(objects.get('other')!.status!.conditions!.some(({ type }) => type === 'Foreign'));
@@ -115,9 +114,4 @@ function member(name: string): ClusterNode {
 
 function refusal(name: string): Refusal {
   return { name, reason: 'DuplicatePublicKey', message: `${name} has the key of a.` };
-}
-
-/** Longer than the spread. */
-function settled(): Promise<void> {
-  return sleep(60);
 }

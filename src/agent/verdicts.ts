@@ -31,7 +31,7 @@ export interface VerdictOptions {
 
 export class Verdicts {
   readonly #options: VerdictOptions;
-  readonly #underWay = new Set<string>();
+  readonly #underWay = new Map<string, Promise<void>>();
   #latest: Membership = { members: [], refused: [] };
 
   constructor(options: VerdictOptions) {
@@ -44,9 +44,14 @@ export class Verdicts {
     const names = [...membership.members, ...membership.refused].map(({ name }) => name);
     for (const name of names) {
       if (this.#underWay.has(name) || this.#missing(name) === undefined) continue;
-      this.#underWay.add(name);
-      void this.#settle(name).finally(() => this.#underWay.delete(name));
+      const writing = this.#settle(name).finally(() => this.#underWay.delete(name));
+      this.#underWay.set(name, writing);
     }
+  }
+
+  /** When nothing is left to be written. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay.values());
   }
 
   async #settle(name: string): Promise<void> {

@@ -87,7 +87,6 @@ type Act = <A extends unknown[]>(
 function addInstallation(program: Command, act: Act): void {
   const install = withValues(program.command('install'), 'Install in the cluster')
     .option('--list-versions', 'List the versions that can be asked for')
-    .option('--repository <url>', 'Taken and not used: there is no chart to fetch')
     .action(
       act('install Cilium', async (context, flags) =>
         (await import('./commands/install.ts')).install(context, flags as never),
@@ -219,6 +218,14 @@ function withValues(command: Command, description: string): Command {
     .addOption(new Option('--helm-set-string <name=value>').argParser(collect).hideHelp())
     .addOption(new Option('--helm-set-file <name=file>').argParser(collect).hideHelp())
     .addOption(new Option('--helm-values <file>').argParser(collect).hideHelp())
+    .addOption(refused('--repository <url>', 'there is no chart to fetch'))
+    .addOption(
+      refused('--chart-directory <folder>', 'there is no chart, deploy/ has the defaults of all values'),
+    )
+    .addOption(refused('--datapath-mode <mode>', 'there is one data path, a tunnel'))
+    .addOption(
+      refused('--nodes-without-cilium [nodes]', 'choose the nodes with --set nodeSelector.NAME=VALUE'),
+    )
     .option('--dry-run', 'Print the objects, change nothing')
     .option('--dry-run-helm-values', 'Print the values, change nothing')
     .option('--wait', 'Wait until everything runs')
@@ -238,6 +245,14 @@ function foldHelmFlags(command: Command): void {
     if (given)
       command.setOptionValue(current, [...((command.getOptionValue(current) as string[]) ?? []), ...given]);
   }
+}
+
+/** A flag of Cilium's command line that would change nothing here: better told than ignored. */
+function refused(flags: string, why: string): Option {
+  const name = flags.split(' ')[0];
+  return new Option(flags).hideHelp().argParser(() => {
+    throw usage(`${name} is not possible: ${why}; leave it out`);
+  });
 }
 
 function output(): Option {

@@ -1,7 +1,5 @@
 /** The native half of the engine: build/engine.node (native/engine), which owns every data packet. */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { loadAddon } from '../linux/project.ts';
 import type { Endpoint, Keypair } from '../proto/wireguard/device.ts';
 
 /** An endpoint, with our own address that its last datagram was sent to. */
@@ -117,17 +115,5 @@ export interface EngineAddon {
 
 /** Throws with a sentence when the addon is not built, or this Node is not the right one. */
 export function engineAddon(): EngineAddon {
-  const path = join(projectRoot(), 'build/engine.node');
-  if (!existsSync(path)) throw new Error(`${path} is missing: build it with \`npm run build\``);
-  return createRequire(import.meta.url)(path) as EngineAddon;
-}
-
-function projectRoot(): string {
-  let folder = import.meta.dirname;
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error(`no package.json above ${import.meta.dirname}`);
-    folder = parent;
-  }
-  return folder;
+  return loadAddon<EngineAddon>('engine');
 }

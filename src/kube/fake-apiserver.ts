@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeObject } from './types.ts';
 
@@ -51,6 +52,8 @@ export class FakeApiServer {
   delay = 0;
   /** Called after each change. */
   onWrite: ((type: LogEntry['type'], object: KubeObject) => void) | undefined;
+  /** Takes over requests to upgrade (exec). */
+  onUpgrade: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined;
   readonly #server: Server;
   readonly #objects = new Map<string, Stored>();
   readonly #sockets = new Set<Socket>();
@@ -64,6 +67,10 @@ export class FakeApiServer {
       void this.#serve(request, response)
         .catch(error => failure(500, 'InternalError', String(error)))
         .then(answer => answer && send(response, answer));
+    });
+    this.#server.on('upgrade', (request, socket, head) => {
+      if (this.onUpgrade) this.onUpgrade(request, socket, head);
+      else socket.destroy();
     });
     this.#server.on('connection', socket => {
       this.#sockets.add(socket);

@@ -1,8 +1,6 @@
 /** The native half of this room: build/linux.node (native/linux). Errors are negative errno numbers. */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
-import { dirname, join } from 'node:path';
+import { loadAddon } from './project.ts';
 
 export const READABLE = 1;
 export const WRITABLE = 2;
@@ -56,17 +54,5 @@ export function linuxAddon(): LinuxAddon {
 
 function load(): LinuxAddon {
   if (endianness() !== 'LE') throw new Error('Pellicle runs on little-endian machines only (x86-64, arm64)');
-  const path = join(projectRoot(), 'build/linux.node');
-  if (!existsSync(path)) throw new Error(`${path} is missing: build it with \`npm run build\``);
-  return createRequire(import.meta.url)(path) as LinuxAddon;
-}
-
-function projectRoot(): string {
-  let folder = import.meta.dirname;
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error(`no package.json above ${import.meta.dirname}`);
-    folder = parent;
-  }
-  return folder;
+  return loadAddon<LinuxAddon>('linux');
 }

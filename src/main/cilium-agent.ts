@@ -1,6 +1,7 @@
-import { leaveTerminationMessage, runAgent } from '../agent/agent.ts';
+import { runAgent } from '../agent/agent.ts';
 import { messageOf } from '../agent/log.ts';
 import { parseOptions } from '../agent/options.ts';
+import { leaveTerminationMessage } from '../agent/pod.ts';
 
 try {
   await runAgent(parseOptions(process.argv.slice(2), process.env));

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { Rig, type RigNode, until } from './rig.ts';
+import { until } from './holder.ts';
+import { Rig, type RigNode } from './rig.ts';
 
 let rig: Rig;
 let master: RigNode;

@@ -1,7 +1,8 @@
 /** What the agent says, and how it ends, when a node cannot do what is asked for. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Rig, type RigNode, until } from './rig.ts';
+import { until } from './holder.ts';
+import { Rig, type RigNode } from './rig.ts';
 
 let rig: Rig;
 let node: RigNode;

@@ -6,21 +6,19 @@
  *            └────────────────────┬──────────────────┴─────────────────┘
  *                            br0 (switch; captures happen here)
  */
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import type { KubeObject } from '../../src/kube/types.ts';
 import { labNodes, labPaths } from '../../src/lab/cluster/layout.ts';
 import { ensurePki } from '../../src/lab/cluster/pki.ts';
+import { Holder, run, until } from './holder.ts';
 
 const root = join(import.meta.dirname, '../..');
 const node24 = process.execPath;
-const run = promisify(execFile);
 
 export const CLUSTER_CIDR = '10.244.0.0/16';
 
@@ -93,7 +91,10 @@ export class Rig {
       tcpdump.once('exit', code => reject(new Error(`tcpdump ended with ${code}`)));
     });
     await during();
-    await sleep(200);
+    // What was sent before this is in the file when this is.
+    const last = randomBytes(16);
+    await this.#switch.sh(`ping -n -c 1 -W 1 -p ${last.toString('hex')} 172.18.0.2`);
+    await until('the capture is written', async () => readFileSync(file).includes(last));
     const ended = new Promise(resolve => tcpdump.once('exit', resolve));
     tcpdump.kill('SIGINT');
     await ended;
@@ -356,63 +357,5 @@ export class RigNode {
 
   #logPath(name: string): string {
     return join(this.#folder, `${this.name}-${name}.log`);
-  }
-}
-
-/** A process that keeps a network and a mount namespace; a private tmpfs is on each of `mounts`. */
-class Holder {
-  readonly #child: ChildProcess;
-
-  constructor(mounts: string[]) {
-    const script = [
-      ...mounts.map(path => `mount -t tmpfs tmpfs ${path}`),
-      'ip link set lo up',
-      'echo up',
-      'exec sleep infinity',
-    ];
-    const args = ['--net', '--mount', '--propagation', 'private', 'sh', '-ec', script.join('; ')];
-    this.#child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  }
-
-  get pid(): number {
-    return this.#child.pid!;
-  }
-
-  get flags(): string[] {
-    return ['-t', String(this.pid), '-n', '-m', '--'];
-  }
-
-  async started(): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#child.stdout!.once('data', () => resolve());
-      this.#child.once('exit', code => reject(new Error(`a namespace cannot be made (${code})`)));
-    });
-  }
-
-  sh(script: string) {
-    return run('nsenter', [...this.flags, 'sh', '-ec', script]);
-  }
-
-  spawn(command: string, args: string[], stderr: 'pipe' | 'ignore'): ChildProcess {
-    return spawn('nsenter', [...this.flags, command, ...args], { stdio: ['ignore', 'ignore', stderr] });
-  }
-
-  stop(): void {
-    this.#child.kill('SIGKILL');
-  }
-}
-
-/** Asks until the answer is neither false nor undefined; throws after 30 s. */
-export async function until<T>(
-  what: string,
-  ask: () => Promise<T | false | undefined>,
-  limitMs = 30_000,
-): Promise<T> {
-  const deadline = Date.now() + limitMs;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== false && answer !== undefined) return answer;
-    if (Date.now() > deadline) throw new Error(`not within ${limitMs} ms: ${what}`);
-    await sleep(50);
   }
 }

@@ -21,7 +21,7 @@ const [main, worker, worker2] = [`${name}-control-plane`, `${name}-worker`, `${n
 const scratch = mkdtempSync(join(tmpdir(), 'lab-test-'));
 const kubeconfig = join(scratch, 'config');
 const env = { ...process.env, KUBECONFIG: kubeconfig };
-const untouched = machineState(name);
+let untouched = machineState(name);
 
 const options = checkOptions({ name });
 assert.ok(!('problem' in options));
@@ -46,6 +46,8 @@ const eventually = (what: string, probe: () => boolean) =>
   });
 
 before(async () => {
+  await down(name);
+  untouched = machineState(name);
   writeFileSync(kubeconfig, 'apiVersion: v1\nkind: Config\ncurrent-context: ""\n', { mode: 0o600 });
   await raise();
 });
@@ -90,6 +92,7 @@ test('a pod in the network of its node: logs, exec, terminal, exit codes', async
   assert.deepEqual(kubectl('logs', 'shell').trim().split('\n').sort(), ['complaint', 'started']);
   assert.equal(kubectl('logs', 'shell', '--tail=1', '--timestamps').trim().split(' ').length, 2);
   assert.equal(attempt('exec', 'shell', '--', 'sh', '-c', 'exit 7').status, 7);
+  assert.equal(attempt('exec', 'shell', '--', 'no-such-program').status, 127);
   const echoed = spawnSync('kubectl', ['exec', '-i', 'shell', '--', 'cat'], {
     env,
     input: 'x'.repeat(300_000),
@@ -99,6 +102,7 @@ test('a pod in the network of its node: logs, exec, terminal, exit codes', async
   assert.equal(echoed.stdout.length, 300_000);
 
   const terminal = spawn('script', ['-qec', 'kubectl exec -ti shell -- bash', '/dev/null'], { env });
+  const closed = once(terminal, 'close');
   let screen = '';
   terminal.stdout.on('data', chunk => {
     screen += chunk;
@@ -109,7 +113,7 @@ test('a pod in the network of its node: logs, exec, terminal, exit codes', async
   terminal.stdin.write('\x03');
   terminal.stdin.write('echo code $?; exit 4\n');
   await eventually('the interrupt', () => screen.includes('code 130'));
-  const [code] = await once(terminal, 'close');
+  const [code] = await closed;
   assert.equal(code, 4);
 });
 

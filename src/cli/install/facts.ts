@@ -86,9 +86,22 @@ export function shapeOf(facts: Facts, settings: Settings): ClusterShape {
         `the cluster does not say which ${family} network holds its pods: write it, for instance --set clusterPodCIDRs={${sign}}`,
       );
   }
+  if (ipam === 'kubernetes') requireNodeCIDRs(facts.nodes, settings);
   const clusterName =
     settings.cluster.name || facts.cluster.replace(/[^A-Za-z0-9-]+/g, '-').slice(0, 63) || 'default';
   return { clusterName, ipam, podCIDRs };
+}
+
+function requireNodeCIDRs(nodes: Node[], { ipv4, ipv6 }: Settings): void {
+  const cidrs = nodes.flatMap(({ spec }) => spec.podCIDRs ?? (spec.podCIDR ? [spec.podCIDR] : []));
+  for (const [family, wanted] of [
+    ['IPv4', ipv4.enabled],
+    ['IPv6', ipv6.enabled],
+  ] as const)
+    if (wanted && !cidrs.some(cidr => cidr.includes(':') === (family === 'IPv6')))
+      throw new Failure(
+        `no node has an ${family} pod CIDR in spec.podCIDRs: give the controller manager an ${family} network with --cluster-cidr, or use --set ${family.toLowerCase()}.enabled=false`,
+      );
 }
 
 export async function readOr<T extends KubeObject>(

@@ -7,7 +7,31 @@ import { firstAddress } from './registry/services.ts';
 
 const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 
-export function seed(api: Api, { advertise, port }: { advertise: string; port: number }): void {
+export interface Advertised {
+  readonly advertise: string;
+  readonly port: number;
+}
+
+/** Makes what is missing, and makes it again when it is deleted; returns what ends that. */
+export function keepSeeded(api: Api, advertised: Advertised): () => void {
+  let scheduled: NodeJS.Immediate | undefined;
+  const again = () => {
+    scheduled = undefined;
+    seed(api, advertised);
+  };
+  const stop = api.store.onChange(({ type, resource, stored }) => {
+    const own = resource === 'namespaces' ? NAMESPACES.includes(stored.name) : stored.name === 'kubernetes';
+    // A commit from within a listener would overtake the change it answers.
+    if (type === 'DELETED' && own) scheduled ??= setImmediate(again);
+  });
+  seed(api, advertised);
+  return () => {
+    if (scheduled) clearImmediate(scheduled);
+    stop();
+  };
+}
+
+function seed(api: Api, { advertise, port }: Advertised): void {
   for (const name of NAMESPACES) {
     ensure(api, 'namespaces', {
       apiVersion: 'v1',

@@ -20,7 +20,7 @@ import { servePath } from './paths.ts';
 import { refuseUpgrade, tunnel } from './proxy.ts';
 import { Registry } from './registry/registry.ts';
 import { serveResource, streamCall } from './resources.ts';
-import { seed } from './seed.ts';
+import { keepSeeded } from './seed.ts';
 import { badRequest, internal, pathNotFound, StatusError } from './status.ts';
 import { Store } from './store.ts';
 
@@ -80,8 +80,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     else socket.destroy();
   });
   server.on('upgrade', (request, socket, head) => upgrade(api, request, socket, head));
-  seed(api, options);
-  const stops = [serveDefinitions(api), aggregateRoles(api)];
+  const stops = [keepSeeded(api, options), serveDefinitions(api), aggregateRoles(api)];
   await listen(server, options);
   const address = server.address();
   return {

@@ -44,7 +44,7 @@ export type Write =
   | { readonly resource: string; readonly put: KubeObject }
   | { readonly resource: string; readonly remove: { readonly namespace: string; readonly name: string } };
 
-const LOG_LENGTH = 10_000;
+const LOG_LENGTH = 4096;
 
 export class Store {
   readonly #database: DatabaseSync;

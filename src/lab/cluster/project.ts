@@ -1,6 +1,7 @@
 /** Where this project and its Node.js stand on disk: the nodes of a lab run them from there. */
-import { existsSync, realpathSync } from 'node:fs';
-import { dirname, join, sep } from 'node:path';
+import { realpathSync } from 'node:fs';
+import { dirname, sep } from 'node:path';
+import { projectRoot } from '../../linux/project.ts';
 
 export interface Project {
   /** The folder with package.json, dist/ and build/. */
@@ -11,14 +12,8 @@ export interface Project {
   mounts: string[];
 }
 
-export function findProject(from = import.meta.dirname, execPath = process.execPath): Project {
-  let root = from;
-  while (!existsSync(join(root, 'package.json'))) {
-    const parent = dirname(root);
-    if (parent === root) throw new Error(`no package.json above ${from}`);
-    root = parent;
-  }
-  root = realpathSync(root);
+export function findProject(execPath = process.execPath): Project {
+  const root = realpathSync(projectRoot());
   const node = realpathSync(execPath);
   const inside = (folder: string) => node.startsWith(folder + sep);
   return { root, node, mounts: inside(root) || inside('/usr') ? [root] : [root, dirname(node)] };

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect, type KubeClient } from '../../kube/client.ts';
-import { NODES, type ResourceType } from '../../kube/types.ts';
+import { CONFIGMAPS, NODES, type ResourceType, SERVICEACCOUNTS } from '../../kube/types.ts';
 import { ensureLayers } from '../images/layers.ts';
 import { addons } from './addons.ts';
 import { tearDown } from './down.ts';
@@ -95,6 +95,18 @@ async function raise(run: UpRun, paths: LabPaths, project: Project): Promise<UpR
     async () => {
       const names = new Set((await client.list(NODES)).items.map(node => node.metadata.name));
       return nodes.every(node => names.has(node.name));
+    },
+    signal,
+  );
+  await until(
+    'the default service account',
+    20_000,
+    async () => {
+      const found = await Promise.allSettled([
+        client.get(SERVICEACCOUNTS, 'default', 'default'),
+        client.get(CONFIGMAPS, 'kube-root-ca.crt', 'default'),
+      ]);
+      return found.every(each => each.status === 'fulfilled');
     },
     signal,
   );

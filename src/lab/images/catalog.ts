@@ -104,8 +104,10 @@ const catalog: Image[] = [
         '/usr/bin/cilium-dbg': 'cilium-dbg',
         '/usr/bin/pellicle-engine': 'pellicle-engine',
       },
-      scripts: { '/usr/bin/cilium-engine-init': engineInit() },
-      copies: { '/opt/cni/bin/cilium-cni': 'build/cilium-cni' },
+      copies: {
+        '/opt/cni/bin/cilium-cni': 'build/cilium-cni',
+        '/usr/bin/cilium-engine-init': 'deploy/image/cilium-engine-init',
+      },
     },
   ),
   image(
@@ -150,22 +152,6 @@ function image(repository: string, config: Partial<ImageConfig>, layer: Partial<
     config: { entrypoint: [], cmd: [], workdir: '/', ...config, env: { PATH: path, ...config.env } },
     layer: { folders: [], scripts: {}, files: {}, programs: {}, copies: {}, ...layer },
   };
-}
-
-/** Keeps the engine running whatever ends it; ends itself, and the engine with it, on TERM. */
-function engineInit(): string {
-  return `device=\${1:-cilium_wg0}
-trap 'stop=1; [ -z "$engine" ] || kill -TERM "$engine" 2>/dev/null' TERM INT
-while [ -z "$stop" ]; do
-  began=$(date +%s)
-  pellicle-engine "$device" -f &
-  engine=$!
-  while kill -0 "$engine" 2>/dev/null; do wait "$engine"; code=$?; done
-  [ -z "$stop" ] || break
-  echo "pellicle-engine ended with $code, starting it again" >&2
-  [ $(($(date +%s) - began)) -ge 2 ] || sleep 0.2
-done
-`;
 }
 
 function welcomePage(): string {

@@ -1,7 +1,7 @@
 /** Programs run inside a container that runs already (`crun exec`). */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -26,6 +26,8 @@ export interface ExecSession {
   kill(): void;
 }
 
+/** As shells say of a program that is not there; crun itself has told on stderr. */
+const neverStarted = 127;
 const mostOutput = 10 * 1024;
 
 /** For probes and hooks: the end of stdout and stderr together. 124 when it took too long. */
@@ -69,7 +71,9 @@ export async function openExec(
     const child = spawn('crun', [...runtime.crunArguments(), ...args, id], {
       stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
-    const ended = endOf(child, 'close').finally(forget);
+    const ended = endOf(child, 'close')
+      .then(code => (existsSync(`${base}.pid`) ? code : neverStarted))
+      .finally(forget);
     child.stdin?.on('error', () => {});
     return {
       ...(child.stdin && { stdin: child.stdin }),

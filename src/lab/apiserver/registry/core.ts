@@ -4,7 +4,6 @@ import {
   count,
   equal,
   isObject,
-  type JsonObject,
   type KubeObject,
   list,
   objects,
@@ -19,6 +18,7 @@ import { type FieldError, forbiddenValue, invalidValue, requiredValue } from '..
 import { age } from '../table.ts';
 import { AGE, CREATED, column, NAME, NONE, shortened, UNKNOWN, wide } from './columns.ts';
 import { type Resource, resource, type Strategy } from './resource.ts';
+import { volumeResources } from './volumes.ts';
 
 const of = (kind: string, plural: string, more: Partial<Resource> & { status?: boolean }) =>
   resource({ version: 'v1', kind, plural, schema: typeNamed(kind), ...more });
@@ -318,67 +318,6 @@ const replicationcontrollers = of('ReplicationController', 'replicationcontrolle
   ],
 });
 
-const ACCESS: Record<string, string> = {
-  ReadWriteOnce: 'RWO',
-  ReadOnlyMany: 'ROX',
-  ReadWriteMany: 'RWX',
-  ReadWriteOncePod: 'RWOP',
-};
-const accessModes = (object: JsonObject) =>
-  strings(object, 'spec', 'accessModes')
-    .map(mode => ACCESS[mode] ?? mode)
-    .join(',');
-
-const persistentvolumeclaims = of('PersistentVolumeClaim', 'persistentvolumeclaims', {
-  status: true,
-  shortNames: ['pvc'],
-  strategy: {
-    defaults: claim => preset(record(claim, 'spec'), 'volumeMode', 'Filesystem'),
-    create: claim => {
-      claim.status = { phase: 'Pending' };
-    },
-  },
-  columns: [
-    NAME,
-    column('Status', claim =>
-      claim.metadata.deletionTimestamp ? 'Terminating' : text(claim, 'status', 'phase'),
-    ),
-    column('Volume', claim => text(claim, 'spec', 'volumeName')),
-    column('Capacity', claim => text(claim, 'status', 'capacity', 'storage')),
-    column('Access Modes', accessModes),
-    column('StorageClass', claim => text(claim, 'spec', 'storageClassName')),
-    AGE,
-  ],
-});
-
-const persistentvolumes = of('PersistentVolume', 'persistentvolumes', {
-  namespaced: false,
-  status: true,
-  shortNames: ['pv'],
-  strategy: {
-    defaults(volume) {
-      preset(record(volume, 'spec'), 'persistentVolumeReclaimPolicy', 'Retain');
-      preset(record(volume, 'spec'), 'volumeMode', 'Filesystem');
-    },
-    create: volume => {
-      volume.status = { phase: 'Pending' };
-    },
-  },
-  columns: [
-    NAME,
-    column('Capacity', volume => text(volume, 'spec', 'capacity', 'storage')),
-    column('Access Modes', accessModes),
-    column('Reclaim Policy', volume => text(volume, 'spec', 'persistentVolumeReclaimPolicy')),
-    column('Status', volume => text(volume, 'status', 'phase')),
-    column('Claim', volume => {
-      const claim = record(volume, 'spec', 'claimRef');
-      return text(claim, 'name') ? `${text(claim, 'namespace')}/${text(claim, 'name')}` : '';
-    }),
-    column('StorageClass', volume => text(volume, 'spec', 'storageClassName')),
-    AGE,
-  ],
-});
-
 const resourcequotas = of('ResourceQuota', 'resourcequotas', {
   status: true,
   shortNames: ['quota'],
@@ -403,8 +342,7 @@ export const coreResources: readonly Resource[] = [
   limitranges,
   namespaces,
   nodes,
-  persistentvolumeclaims,
-  persistentvolumes,
+  ...volumeResources,
   podtemplates,
   replicationcontrollers,
   resourcequotas,

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { DaemonSet, PolicyRule } from '../../kube/types.ts';
+import { parseConfig } from '../../model/config.ts';
+import { settingsOf } from '../values/values.ts';
+import { configOf } from './config.ts';
+import { MANAGED_BY } from './labels.ts';
+import { allOf, installationObjects, type Manifest, manifestText } from './objects.ts';
+
+describe('installation objects', () => {
+  const objects = (values: Parameters<typeof settingsOf>[0], namespace = 'kube-system'): Manifest[] => {
+    const settings = settingsOf(values);
+    const config = configOf(settings, { clusterName: 'c', ipam: 'kubernetes', podCIDRs: ['10.244.0.0/16'] });
+    return allOf(installationObjects({ settings, config, namespace }));
+  };
+  const wireguard = { encryption: { enabled: true, type: 'wireguard' } };
+  const named = <T>(all: Manifest[], kind: string, name: string): T => {
+    const found = all.find(({ object }) => object.kind === kind && object.metadata.name === name);
+    assert.ok(found, `${kind} ${name}`);
+    return found.object as unknown as T;
+  };
+
+  it('are of the kinds they say, bear our label and have one name each', () => {
+    const all = objects(wireguard);
+    for (const { type, object } of all) {
+      assert.equal(object.kind, type.kind);
+      assert.equal(object.apiVersion, type.apiVersion);
+      assert.equal(object.metadata.labels?.[MANAGED_BY], 'pellicle', object.metadata.name);
+      assert.equal(object.metadata.namespace !== undefined, type.namespaced, object.metadata.name);
+    }
+    const names = all.map(
+      ({ object }) => `${object.kind} ${object.metadata.namespace} ${object.metadata.name}`,
+    );
+    assert.equal(new Set(names).size, names.length);
+    assert.doesNotMatch(manifestText({ definitions: all, access: [], workloads: [] }), /[&*]a\d/);
+  });
+
+  it('the engine is there only where something is encrypted, and is never rolled', () => {
+    const engine = named<DaemonSet>(objects(wireguard), 'DaemonSet', 'cilium-engine');
+    assert.equal(engine.spec.updateStrategy?.type, 'OnDelete');
+    assert.equal(engine.spec.template.spec.automountServiceAccountToken, false);
+    const sets = objects({}).filter(({ object }) => object.kind === 'DaemonSet');
+    assert.deepEqual(
+      sets.map(({ object }) => object.metadata.name),
+      ['cilium'],
+    );
+  });
+
+  it('agent: the names that people and commands know', () => {
+    const agent = named<DaemonSet>(objects(wireguard, 'elsewhere'), 'DaemonSet', 'cilium');
+    const { spec, metadata } = agent.spec.template;
+    assert.equal(metadata?.labels?.['k8s-app'], 'cilium');
+    assert.deepEqual(spec.containers[0]?.command, [
+      'cilium-agent',
+      '--config-map',
+      'elsewhere/cilium-config',
+    ]);
+    assert.equal(spec.hostNetwork, true);
+    assert.deepEqual(spec.tolerations, [{ operator: 'Exists' }]);
+    const mounted = new Set(spec.containers[0]?.volumeMounts?.map(({ name }) => name));
+    assert.deepEqual(new Set(spec.volumes?.map(({ name }) => name)), mounted);
+  });
+
+  it('an agent that is not privileged gets the capabilities by name', () => {
+    const agent = named<DaemonSet>(
+      objects({ ...wireguard, securityContext: { privileged: false } }),
+      'DaemonSet',
+      'cilium',
+    );
+    const context = agent.spec.template.spec.containers[0]?.securityContext;
+    assert.equal(context?.privileged, undefined);
+    assert.deepEqual(context?.capabilities?.drop, ['ALL']);
+    assert.ok(context?.capabilities?.add?.includes('NET_ADMIN'));
+  });
+
+  it('nobody may read Secrets, exec, or do everything', () => {
+    for (const { object } of objects(wireguard))
+      for (const rule of (object['rules'] as PolicyRule[] | undefined) ?? []) {
+        assert.ok(
+          !rule.verbs.includes('*') && !rule.resources?.includes('*') && !rule.apiGroups?.includes('*'),
+        );
+        assert.ok(!rule.resources?.some(resource => ['secrets', 'pods/exec'].includes(resource)));
+      }
+  });
+
+  it('the configuration is one that agents take', () => {
+    for (const values of [
+      {},
+      wireguard,
+      { encryption: { ...wireguard.encryption, nodeEncryption: true } },
+      { prometheus: { enabled: false }, MTU: 9000 },
+      { prometheus: { address: '::1' } },
+    ]) {
+      const config = named<{ data: Record<string, string> }>(
+        objects(values),
+        'ConfigMap',
+        'cilium-config',
+      ).data;
+      const parsed = parseConfig(config);
+      assert.ok('config' in parsed, JSON.stringify(parsed));
+      assert.equal(parsed.config.encryption, 'encryption' in values ? 'wireguard' : 'disabled');
+    }
+  });
+});
