@@ -142,6 +142,16 @@ test('dual stack: both families have their guards, routes and addresses', () => 
   );
 });
 
+test('arriving: pods speak with their own addresses, and with encryption on nothing comes straight off the wire', () => {
+  const off = of({}, []).ground.nft.script;
+  const on = of({ 'enable-wireguard': 'true' }, []).ground.nft.script;
+  const wire = /iifname != \{ "lo", "cilium_\*", "lxc\*" \} ip daddr 10\.244\.0\.0\/16 drop/;
+  for (const script of [off, on])
+    assert.match(script, /iifname "lxc\*" meta nfproto ipv4 fib saddr \. iif oif eq 0 drop/);
+  assert.match(on, wire);
+  assert.doesNotMatch(off, wire);
+});
+
 test('masquerade: pods that leave the cluster, and the node itself when it goes through the tunnel', () => {
   const { script, version } = of({ 'enable-wireguard': 'true' }, []).ground.nft;
   assert.match(

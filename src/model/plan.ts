@@ -6,9 +6,9 @@
  * in by the underlay is, too. Each peer that has advertised its key then adds its own paths, independent of the others.
  */
 import { type AgentConfig, families } from './config.ts';
-import { masquerade, type NftPlan } from './masquerade.ts';
 import * as names from './names.ts';
 import { type Family, familyOf, firstUsable, hostPrefix, macOf } from './net.ts';
+import { type NftPlan, netfilter } from './netfilter.ts';
 import type { ClusterNode, Refusal } from './node.ts';
 import { judge, type Membership, peersOf, type SelfNode, type Snapshot } from './snapshot.ts';
 
@@ -190,7 +190,7 @@ function groundOf(config: AgentConfig, here: Here, cluster: string[]): Ground {
         { destination, table: names.TABLE.pods, type: 'throw' },
       ]),
     ],
-    nft: masquerade(config, here, cluster),
+    nft: netfilter(config, here, cluster),
   };
 }
 

@@ -92,14 +92,18 @@ test('a pod reaches the world with the address of its node', async () => {
   assert.equal(await a.ping('pod-a', '172.18.0.1'), 3);
 });
 
-test('a packet that comes in unsealed is not delivered', async () => {
-  await rig.onSwitch(`ip addr add 10.244.2.77/32 dev lo && ip route add 10.244.1.0/24 via ${b.addresses[0]}`);
-  const listening = b.inPod('pod-b', 'timeout', '2', 'tcpdump', '-n', '-c', '1', '-i', 'eth0', 'icmp');
+test('a packet that comes in unsealed is not delivered, whoever it says it is from', async () => {
+  const sources = ['10.244.2.77', '203.0.113.9'];
+  const addresses = sources.map(source => `ip addr add ${source}/32 dev lo`).join(' && ');
+  await rig.onSwitch(`${addresses} && ip route add 10.244.1.0/24 via ${b.addresses[0]}`);
+  const listening = b.inPod('pod-b', 'timeout', '3', 'tcpdump', '-n', '-c', '1', '-i', 'eth0', 'icmp');
   await until(
     'tcpdump listens',
     async () => (await b.try('pgrep', '-f', 'tcpdump -n -c 1 -i eth0 icmp')).code === 0,
   );
-  await rig.onSwitch(`ping -n -c 3 -i 0.2 -W 1 -I 10.244.2.77 ${podB} || true`);
+  for (const source of sources) {
+    await rig.onSwitch(`ping -n -c 3 -i 0.2 -W 1 -I ${source} ${podB} || true`);
+  }
   assert.equal((await listening).stdout.trim(), '');
 });
 

@@ -37,8 +37,8 @@ export class Cluster {
     return `${this.name}-worker2`;
   }
 
-  async up(): Promise<void> {
-    await this.must('pellicle', 'lab', 'up', '--name', this.name);
+  async up(...flags: string[]): Promise<void> {
+    await this.must('pellicle', 'lab', 'up', '--name', this.name, ...flags);
   }
 
   async down(): Promise<void> {
@@ -121,8 +121,8 @@ export class Cluster {
     if (code !== 0) throw new Error(`kubectl apply: exit ${code}`);
   }
 
-  /** Pids (of this machine) of a node's processes whose command line has these words. */
-  async pids(node: string, ...words: string[]): Promise<number[]> {
+  /** Pids (of this machine) of a node's programs of ours, by the name of the bundle. */
+  async pids(node: string, program: string): Promise<number[]> {
     const status = JSON.parse(
       await this.must('pellicle', 'lab', 'status', '--name', this.name, '-o', 'json'),
     ) as {
@@ -135,10 +135,9 @@ export class Cluster {
       .filter(entry => /^\d+$/.test(entry))
       .filter(pid => {
         try {
-          const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-          return (
-            words.every(word => command.includes(word)) && readlinkSync(`/proc/${pid}/ns/net`) === network
-          );
+          const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+          const runs = command.some(word => word.endsWith(`/dist/${program}.js`));
+          return runs && readlinkSync(`/proc/${pid}/ns/net`) === network;
         } catch {
           return false;
         }

@@ -1,15 +1,15 @@
 /** The main job from end to end: pods of a lab encrypted with WireGuard, with everything killed that can be killed. */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Cluster, eventually, pod } from './cluster.ts';
+import { say, startPing, watchUnderlay } from './traffic.ts';
 
 const cluster = new Cluster('e2e');
 const captures = mkdtempSync(join(tmpdir(), 'pellicle-captures-'));
+const captureFile = (name: string) => join(captures, `${name}.pcap`);
 let address = '';
 
 before(async () => {
@@ -44,15 +44,15 @@ test('the annotation is the key that the agent reports, and every other node is 
 });
 
 test('pods reach each other, and what they say is not on the wire', async () => {
-  const capture = await watchUnderlay('sealed');
-  const marker = await say();
+  const capture = await watchUnderlay(cluster, captureFile('sealed'));
+  const marker = await say(cluster, address);
   const frames = await capture.stop();
   assert.equal(frames.includes(marker), false, 'the marker was seen in clear');
   assert.ok(await capture.count('udp port 51871'), 'no WireGuard datagram was seen');
 });
 
 test('a rollout and a kill -9 of agents lose no packet', async () => {
-  const ping = await startPing();
+  const ping = await startPing(cluster, address);
   await cluster.kubectl('-n', 'kube-system', 'rollout', 'restart', 'ds/cilium');
   await cluster.kubectl('-n', 'kube-system', 'rollout', 'status', 'ds/cilium', '--timeout=120s');
   for (const node of [cluster.worker, cluster.worker2]) {
@@ -67,9 +67,9 @@ test('a rollout and a kill -9 of agents lose no packet', async () => {
 });
 
 test('a killed engine leaks nothing, and traffic comes back', async t => {
-  const capture = await watchUnderlay('engine-killed');
+  const capture = await watchUnderlay(cluster, captureFile('engine-killed'));
   for (const node of [cluster.worker, cluster.worker2]) {
-    const ping = await startPing();
+    const ping = await startPing(cluster, address);
     const pids = await cluster.pids(node, 'pellicle-engine');
     assert.ok(pids.length > 0, `no engine on ${node}`);
     for (const pid of pids) process.kill(pid, 'SIGKILL');
@@ -106,17 +106,17 @@ test('every pod of a crowd gets an address of its own, and none leaks', async ()
 
 test('with encryption off the same look at the wire does find the marker, and on again it does not', async () => {
   await cluster.must('cilium', 'upgrade', '--reuse-values', '--set', 'encryption.enabled=false', '--wait');
-  const open = await watchUnderlay('open');
-  const seen = await eventually('traffic with encryption off', async () => say());
+  const open = await watchUnderlay(cluster, captureFile('open'));
+  const seen = await eventually('traffic with encryption off', async () => say(cluster, address));
   assert.ok(
     (await open.stop()).includes(seen),
     'the control did not find its marker: the capture proves nothing',
   );
 
   await cluster.must('cilium', 'upgrade', '--reuse-values', '--set', 'encryption.enabled=true', '--wait');
-  await eventually('traffic with encryption on again', async () => say());
-  const sealed = await watchUnderlay('sealed-again');
-  const hidden = await say();
+  await eventually('traffic with encryption on again', async () => say(cluster, address));
+  const sealed = await watchUnderlay(cluster, captureFile('sealed-again'));
+  const hidden = await say(cluster, address);
   assert.equal((await sealed.stop()).includes(hidden), false, 'the marker was seen in clear');
 });
 
@@ -125,107 +125,5 @@ test('uninstall and install again', async () => {
   const { code } = await cluster.try('kubectl', 'get', 'ciliumnodes');
   assert.notEqual(code, 0);
   await cluster.install();
-  await eventually('traffic after a new installation', async () => say());
+  await eventually('traffic after a new installation', async () => say(cluster, address));
 });
-
-function marker(): string {
-  return randomBytes(16).toString('hex');
-}
-
-/** Sends a fresh marker from left to right over UDP and returns it, when it has arrived. */
-async function say(): Promise<string> {
-  const text = `marker-${marker()}`;
-  const listen = cluster.spawn(
-    'kubectl',
-    'exec',
-    'right',
-    '--',
-    'timeout',
-    '10',
-    'sh',
-    '-c',
-    'nc -u -l -p 7777 -w 3 | head -c 39',
-  );
-  let heard = '';
-  listen.stdout?.on('data', chunk => {
-    heard += chunk;
-  });
-  const closed = once(listen, 'close');
-  await cluster.kubectl(
-    'exec',
-    'left',
-    '--',
-    'bash',
-    '-c',
-    `for i in 1 2 3 4 5 6 7 8; do echo -n ${text} > /dev/udp/${address}/7777; sleep 0.2; done`,
-  );
-  await closed;
-  assert.ok(heard.startsWith(text), `sent ${text}, heard '${heard}'`);
-  return text;
-}
-
-/** Pings from left to right, 20 times a second, until it is stopped. */
-async function startPing() {
-  const child = cluster.spawn('kubectl', 'exec', 'left', '--', 'ping', '-D', '-i', '0.05', address);
-  let output = '';
-  child.stdout?.on('data', chunk => {
-    output += chunk;
-  });
-  const closed = once(child, 'close');
-  const answers = () => [...output.matchAll(/^\[([\d.]+)\] 64 bytes/gm)].map(([, time]) => Number(time));
-  const beyond = (more: number) => {
-    const wanted = answers().length + more;
-    return eventually(`${more} more pings answered`, async () => answers().length >= wanted);
-  };
-  await beyond(3);
-  return {
-    /** Waits for so many more answers. */
-    beyond,
-    /** How many were sent and answered, and the longest time without an answer, in seconds. */
-    async stop(): Promise<{ sent: number; received: number; longestGap: number }> {
-      await cluster.kubectl('exec', 'left', '--', 'pkill', '-INT', 'ping');
-      await closed;
-      const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(output) ?? [];
-      const times = answers();
-      const longestGap = Math.max(...times.slice(1).map((time, index) => time - times[index]!));
-      return { sent: Number(sent), received: Number(received), longestGap };
-    },
-  };
-}
-
-/** Captures all that crosses the bridge between the nodes. */
-async function watchUnderlay(name: string) {
-  const { network } = JSON.parse(
-    await cluster.must('pellicle', 'lab', 'status', '--name', cluster.name, '-o', 'json'),
-  );
-  const file = join(captures, `${name}.pcap`);
-  const tcpdump = cluster.spawn(
-    'nsenter',
-    '-t',
-    String(network.pid),
-    '-n',
-    'tcpdump',
-    '-i',
-    network.bridge,
-    '-U',
-    '-w',
-    file,
-  );
-  let log = '';
-  tcpdump.stderr?.on('data', chunk => {
-    log += chunk;
-  });
-  await eventually('tcpdump listening', async () => log.includes('listening'));
-  return {
-    async stop(): Promise<Buffer> {
-      tcpdump.kill('SIGINT');
-      await once(tcpdump, 'close');
-      return readFileSync(file);
-    },
-    /** Frames that match a filter. */
-    async count(filter: string): Promise<number> {
-      const lines = await cluster.must('tcpdump', '-n', '-r', file, filter);
-      return lines === '' ? 0 : lines.split('\n').length;
-    },
-  };
-}

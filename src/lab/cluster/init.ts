@@ -99,9 +99,12 @@ ${
         run('lab-apiserver', [
           ...['--data', paths.database, '--pki', paths.pki],
           ...['--listen', `${node.addresses[0]}:6443`, '--advertise', node.addresses[0]!],
-          ...['--service-cidr', serviceCidrs(options)],
+          ...['--service-cidr', ranges(options, cluster.serviceCidr, cluster.serviceCidr6)],
         ]),
-        run('lab-controllers', ['--kubeconfig', `${paths.pki}/controllers.conf`]),
+        run('lab-controllers', [
+          ...['--kubeconfig', `${paths.pki}/controllers.conf`],
+          ...['--cluster-cidr', podCidrs(options)],
+        ]),
       ].join('\n')
     : ''
 }
@@ -114,17 +117,16 @@ while :; do wait; done
 `;
 }
 
-export function serviceCidrs(options: LabOptions): string {
-  return [cluster.serviceCidr, ...(options.ipFamily === 'dual' ? [cluster.serviceCidr6] : [])].join(',');
+export function podCidrs(options: LabOptions): string {
+  return [cluster.podCidr, ...(options.ipFamily === 'dual' ? [cluster.podCidr6] : [])].join(',');
 }
 
-/** Small heaps: these programs hold little, and a machine runs many of them. */
-const nodeFlags = [
-  '--enable-source-maps',
-  '--disable-warning=ExperimentalWarning',
-  '--max-semi-space-size=2',
-  '--optimize-for-size',
-];
+function ranges({ ipFamily }: LabOptions, first: string, second: string): string {
+  return ipFamily === 'dual' ? `${first},${second}` : first;
+}
+
+/** Small heaps, and no source maps (40 MB a process): a machine runs many of these programs. */
+const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=2', '--optimize-for-size'];
 
 export function shellQuote(text: string): string {
   return /^[\w./:,=@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;

@@ -56,7 +56,7 @@ export const cluster = {
   kubernetesService: '10.96.0.1',
   dnsService: '10.96.0.10',
   domain: 'cluster.local',
-  version: 'v1.32.0',
+  version: 'v1.32.13',
 };
 
 const maxWorkers = 20;

@@ -18,6 +18,8 @@ const programs: Record<string, string> = {
 };
 const bundles = ['lab-kubelet', 'lab-apiserver', 'lab-controllers', 'lab-dns', 'lab-httpd'];
 
+const native = ['build/linux.node', 'build/engine.node', 'build/cilium-cni'];
+
 /** Sentences with a remedy, empty when the machine is fit. */
 export function preflight(project: Project): string[] {
   if (process.platform !== 'linux') return ['the lab needs Linux: it is made of network namespaces'];
@@ -40,7 +42,9 @@ export function preflight(project: Project): string[] {
   if (!existsSync('/dev/net/tun')) {
     problems.push("there is no /dev/net/tun: load it with 'modprobe tun'");
   }
-  const unbuilt = bundles.filter(name => !existsSync(join(project.root, 'dist', `${name}.js`)));
+  const unbuilt = [...bundles.map(name => `dist/${name}.js`), ...native].filter(
+    path => !existsSync(join(project.root, path)),
+  );
   if (unbuilt.length > 0) {
     problems.push(`${unbuilt.join(', ')} not built yet: run 'make build' in ${project.root}`);
   }

@@ -30,14 +30,16 @@ export interface LayerContent {
   programs: Record<string, string>;
   /** Path below the project's root of a file that is copied in. */
   copies: Record<string, string>;
+  /** Whether small tools that the machine lacks (nslookup, wget, nc …) are busybox's, where the machine has that. */
+  applets: boolean;
 }
 
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const catalog: Image[] = [
-  image('docker.io/nicolaka/netshoot', { cmd: ['bash'], workdir: '/root' }),
-  image('docker.io/library/busybox', { cmd: ['sh'] }),
-  image('docker.io/library/alpine', { cmd: ['/bin/sh'] }),
+  image('docker.io/nicolaka/netshoot', { cmd: ['bash'], workdir: '/root' }, { applets: true }),
+  image('docker.io/library/busybox', { cmd: ['sh'] }, { applets: true }),
+  image('docker.io/library/alpine', { cmd: ['/bin/sh'] }, { applets: true }),
   image('docker.io/library/debian', { cmd: ['bash'] }),
   image(
     'docker.io/curlimages/curl',
@@ -48,13 +50,14 @@ const catalog: Image[] = [
       user: { uid: 100, gid: 101 },
     },
     {
+      applets: true,
       folders: ['/home/curl_user'],
       scripts: {
         '/entrypoint.sh': `case $1 in -*) set -- curl "$@" ;; esac\ncommand -v "$1" >/dev/null || set -- curl "$@"\nexec "$@"\n`,
       },
     },
   ),
-  image('quay.io/cilium/alpine-curl', { cmd: ['/bin/sh'] }),
+  image('quay.io/cilium/alpine-curl', { cmd: ['/bin/sh'] }, { applets: true }),
   image(
     'docker.io/library/nginx',
     { entrypoint: ['/docker-entrypoint.sh'], cmd: ['nginx', '-g', 'daemon off;'] },
@@ -150,7 +153,7 @@ function image(repository: string, config: Partial<ImageConfig>, layer: Partial<
   return {
     repository,
     config: { entrypoint: [], cmd: [], workdir: '/', ...config, env: { PATH: path, ...config.env } },
-    layer: { folders: [], scripts: {}, files: {}, programs: {}, copies: {}, ...layer },
+    layer: { folders: [], scripts: {}, files: {}, programs: {}, copies: {}, applets: false, ...layer },
   };
 }
 

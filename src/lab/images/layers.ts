@@ -6,7 +6,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Image, imageFolder, images } from './catalog.ts';
@@ -41,6 +41,31 @@ const folders: Record<string, number> = {
   ...{ '/var/log/apt': 0o755, '/srv': 0o755, '/mnt': 0o755, '/media': 0o755, '/opt/cni/bin': 0o755 },
   ...{ '/var/spool': 0o755, '/var/backups': 0o755, '/etc/cni/net.d': 0o755 },
 };
+
+const busybox = '/bin/busybox';
+const applets = [
+  'nslookup',
+  'wget',
+  'nc',
+  'telnet',
+  'traceroute',
+  'traceroute6',
+  'vi',
+  'httpd',
+  'tftp',
+  'ftpget',
+  'less',
+];
+
+/** Those that busybox has and the machine has not. */
+async function missingApplets(): Promise<string[]> {
+  if (!existsSync(busybox)) return [];
+  const { stdout } = await run(busybox, ['--list']);
+  const there = ['/bin', '/sbin', '/usr/bin', '/usr/sbin'];
+  return applets.filter(
+    name => stdout.split('\n').includes(name) && !there.some(folder => existsSync(join(folder, name))),
+  );
+}
 
 /**
  * A node's copy of the layers, on its own tmpfs: overlayfs takes no lower folder that stands inside another, and the
@@ -97,7 +122,9 @@ export async function ensureLayers(root: string, project: { root: string; node: 
 
 /** Changes with whatever the layers are made from. */
 async function layersVersion(project: { root: string; node: string }): Promise<string> {
-  const hash = createHash('sha256').update(JSON.stringify([images, hidden(), folders, project]));
+  const hash = createHash('sha256').update(
+    JSON.stringify([images, hidden(), folders, project, await missingApplets()]),
+  );
   hash.update(await readFile('/etc/passwd'));
   for (const source of new Set(images.flatMap(each => Object.values(each.layer.copies)))) {
     hash.update(await readFile(join(project.root, source)).catch(() => 'none'));
@@ -142,11 +169,14 @@ async function writeLayer(
   for (const [path, program] of Object.entries(layer.programs)) {
     const [name, ...args] = program.split(' ');
     const command = [
-      ...[project.node, '--enable-source-maps', '--disable-warning=ExperimentalWarning'],
+      ...[project.node, '--disable-warning=ExperimentalWarning'],
       ...[join(project.root, 'dist', `${name}.js`), ...args],
     ];
     const quoted = command.map(word => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
     await writeFile(await place(path), `#!/bin/sh\nexec ${quoted} "$@"\n`, { mode: 0o755 });
+  }
+  for (const name of layer.applets ? await missingApplets() : []) {
+    await symlink(busybox, await place(`/usr/bin/${name}`));
   }
   for (const [path, source] of Object.entries(layer.copies)) {
     const from = join(project.root, source);

@@ -7,6 +7,7 @@ import { ApiError, isNotFound, type KubeClient } from '../../kube/client.ts';
 import type { Node } from '../../kube/core.ts';
 import { type Condition, LEASES, NODES } from '../../kube/types.ts';
 import { images } from '../images/catalog.ts';
+import { cluster } from '../cluster/layout.ts';
 import { readNetworkConfig } from './cni.ts';
 import { mergeConditions } from './podstatus.ts';
 import { cniNotReady } from './sandbox.ts';
@@ -223,8 +224,8 @@ function nodeStatus(
       kernelVersion: release(),
       osImage: osImage(),
       containerRuntimeVersion: 'crun://1.8.1',
-      kubeletVersion: 'v1.32.0',
-      kubeProxyVersion: 'v1.32.0',
+      kubeletVersion: cluster.version,
+      kubeProxyVersion: cluster.version,
       operatingSystem: 'linux',
       architecture: goArch(),
     },

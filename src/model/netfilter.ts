@@ -1,4 +1,4 @@
-/** The nftables script for traffic that has to change its source address. Pure text; one transaction. */
+/** The nftables script: who may say that it is whom, and what has to change its source address. Pure text; one transaction. */
 import { createHash } from 'node:crypto';
 import { type AgentConfig, families } from './config.ts';
 import { NFT_TABLE, VXLAN_DEVICE, WIREGUARD_DEVICE } from './names.ts';
@@ -12,11 +12,15 @@ export interface NftPlan {
 }
 
 /**
+ * - A pod speaks with its own addresses, or not at all.
+ * - With encryption on, nothing comes to a pod straight off the wire: pods of other nodes, and the nodes themselves, send
+ *   through the tunnel, and answers to what left the cluster come to the node's address. (The rule that refuses the
+ *   pods' addresses there stands beside this, should somebody flush nftables.)
  * - What leaves the cluster from a local pod takes the node's address.
  * - What this node itself (or a client outside) sends to a pod on another node takes the CiliumInternalIP, so that the
  *   answer comes back through the tunnel, too, and never in the clear to the node's address.
  */
-export function masquerade(
+export function netfilter(
   config: AgentConfig,
   self: { podCIDRs: string[]; internal: string[] },
   clusterPodCIDRs: string[],
@@ -38,19 +42,44 @@ export function masquerade(
         : []),
     ];
   });
-  const body = lines.map(line => `    ${line}\n`).join('');
-  const version = `v_${createHash('sha256').update(body).digest('hex').slice(0, 12)}`;
+  const leaving = block(lines);
+  const arriving = block([
+    ...NO_SPOOFING,
+    ...(config.encryption === 'disabled' ? [] : clusterPodCIDRs.map(offTheWire)),
+  ]);
+  const version = `v_${createHash('sha256')
+    .update(arriving + leaving)
+    .digest('hex')
+    .slice(0, 12)}`;
   const script = `table inet ${NFT_TABLE}
 delete table inet ${NFT_TABLE}
 table inet ${NFT_TABLE} {
   chain ${version} {
   }
+  chain arriving {
+    type filter hook prerouting priority raw; policy accept;
+${arriving}  }
   chain leaving {
     type nat hook postrouting priority 90; policy accept;
-${body}  }
+${leaving}  }
 }
 `;
   return { table: NFT_TABLE, version, script };
+}
+
+/** Link-local addresses, and none, are what IPv6 itself needs on a link. */
+const NO_SPOOFING = [
+  'iifname "lxc*" meta nfproto ipv4 fib saddr . iif oif eq 0 drop',
+  'iifname "lxc*" ip6 saddr != { ::, fe80::/10 } fib saddr . iif oif eq 0 drop',
+];
+
+function offTheWire(podCIDR: string): string {
+  const ip = familyOf(podCIDR) === 4 ? 'ip' : 'ip6';
+  return `iifname != { "lo", "cilium_*", "lxc*" } ${ip} daddr ${podCIDR} drop`;
+}
+
+function block(lines: string[]): string {
+  return lines.map(line => `    ${line}\n`).join('');
 }
 
 function ofFamily(texts: string[], family: Family): string[] {

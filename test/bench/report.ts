@@ -1,0 +1,88 @@
+/** The figures as a table, and the page that carries it. */
+import { cpus, loadavg, release, totalmem } from 'node:os';
+import { FIGURE_NAMES, FIGURES, type FigureName, type Samples } from './figures.ts';
+
+export interface Run {
+  readonly command: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  /** Names, ours first. */
+  readonly programs: readonly string[];
+  readonly machine: string;
+}
+
+export function describeMachine(): string {
+  const processors = cpus();
+  const memory = Math.round(totalmem() / 2 ** 30);
+  const load = loadavg()[0]!.toFixed(1);
+  return (
+    `${processors.length} × ${processors[0]?.model.trim() ?? 'unknown processor'}, ${memory} GiB, ` +
+    `Linux ${release()}, Node.js ${process.versions.node} (OpenSSL ${process.versions.openssl}), load ${load} at the start`
+  );
+}
+
+/** Rows of cells: medians, and behind each other program how many times better ours is. */
+export function tableOf(programs: readonly string[], samples: Samples): string[][] {
+  const [ours = '', ...others] = programs;
+  const header = ['', ours, ...others.flatMap(name => [name, 'ours is better'])];
+  const rows = FIGURE_NAMES.filter(figure => samples.of(figure, ours).length > 0).map(figure => [
+    FIGURES[figure].title,
+    cellOf(samples, figure, ours),
+    ...others.flatMap(name => [cellOf(samples, figure, name), advantageOf(samples, figure, ours, name)]),
+  ]);
+  return [header, ...rows];
+}
+
+/** In columns, for a terminal. */
+export function textOf(table: readonly (readonly string[])[]): string {
+  const widths = (table[0] ?? []).map((_, column) => Math.max(...table.map(row => row[column]!.length)));
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .join('  ');
+  return table.map(line).join('\n');
+}
+
+export function markdownOf(table: readonly (readonly string[])[]): string {
+  const [header = [], ...rows] = table;
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [line(header), line(header.map((_, i) => (i === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n');
+}
+
+/** docs/benchmarks.md. */
+export function pageOf(run: Run, table: readonly (readonly string[])[]): string {
+  return `# Benchmarks
+
+Written by \`${run.command}\`. Run it on your own machine: what is below holds for this one, and other work on it counts.
+
+> ${run.machine}
+
+![The engine beside other userspace WireGuards](benchmarks.svg)
+
+${markdownOf(table)}
+
+Two network namespaces joined by a veth pair (MTU 1500), one tunnel for each program (MTU 1420), both ends the same program, all on one
+machine. Every figure is taken from one program after the other before the next figure, ${run.rounds} rounds long, each TCP and UDP run
+${run.seconds} s. The table has medians. "Ours is better" is the median of the ratios within each round, which other work on the machine moves
+less: 2.00 × is twice the rate or half the cost.
+
+- **CPU** is user and system time of the programs at both ends, without iperf3 and without what the kernel does on its own account. A GB is
+  10^9 bytes of TCP payload. For UDP it is the time for a packet that arrived, at a fixed offered rate; bytes are those of the packet inside.
+- **Loss** at a fixed rate on a shared machine tells how it was scheduled more than anything else.
+- **Handshakes** are answers to initiations from 1,000 different peers, eight outstanding, over loopback. A dash: not all were answered (a
+  program may take that for an attack).
+- **Memory** is what is resident after 1 and 1,000 peers were configured that nobody uses. The engine is a Node.js program and starts with
+  what that needs.
+`;
+}
+
+function cellOf(samples: Samples, figure: FigureName, program: string): string {
+  const value = samples.median(figure, program);
+  return Number.isFinite(value) ? `${value.toFixed(FIGURES[figure].digits)} ${FIGURES[figure].unit}` : '–';
+}
+
+function advantageOf(samples: Samples, figure: FigureName, ours: string, other: string): string {
+  if (FIGURES[figure].group === 'Loss, UDP') return '';
+  const advantage = samples.advantage(figure, ours, other);
+  return Number.isFinite(advantage) ? `${advantage.toFixed(2)} ×` : '–';
+}

@@ -1,0 +1,87 @@
+/** What goes through a tunnel while it is measured. */
+import type { Bed } from './bed.ts';
+import { runIn } from './command.ts';
+import { median } from './statistics.ts';
+
+const RIGHT = '10.9.0.2';
+const IPV4_AND_UDP_HEADERS = 28;
+
+export interface TcpResult {
+  gigabitsPerSecond: number;
+  /** Of both ends' programs, for a gigabyte (10^9 bytes) of payload. */
+  cpuSecondsPerGigabyte: number;
+}
+
+export interface UdpResult {
+  /** Of both ends' programs, for a packet that arrived. */
+  cpuMicrosecondsPerPacket: number;
+  /** 0 to 1. */
+  loss: number;
+}
+
+export async function measureTcp(
+  bed: Bed,
+  options: { streams: number; reverse: boolean; seconds: number },
+): Promise<TcpResult> {
+  const { streams, reverse, seconds } = options;
+  const before = bed.cpuSeconds();
+  const { sum_received: sum } = await iperf<{ sum_received: { bytes: number; bits_per_second: number } }>(
+    bed,
+    ['-P', String(streams), '-t', String(seconds), ...(reverse ? ['-R'] : [])],
+    seconds,
+  );
+  const cpu = bed.cpuSeconds() - before;
+  return {
+    gigabitsPerSecond: sum.bits_per_second / 1e9,
+    cpuSecondsPerGigabyte: cpu / (sum.bytes / 1e9),
+  };
+}
+
+/** `bytes` is the size of the packet inside the tunnel, its IP header included. */
+export async function measureUdp(
+  bed: Bed,
+  options: { bytes: number; packetsPerSecond: number; seconds: number },
+): Promise<UdpResult> {
+  const payload = options.bytes - IPV4_AND_UDP_HEADERS;
+  const rate = payload * 8 * options.packetsPerSecond;
+  const before = bed.cpuSeconds();
+  const { sum } = await iperf<{ sum: { packets: number; lost_packets: number } }>(
+    bed,
+    ['-u', '-b', String(rate), '-l', String(payload), '-t', String(options.seconds)],
+    options.seconds,
+  );
+  const cpu = bed.cpuSeconds() - before;
+  const arrived = sum.packets - sum.lost_packets;
+  return { cpuMicrosecondsPerPacket: (cpu * 1e6) / arrived, loss: sum.lost_packets / sum.packets };
+}
+
+/** Median round trip in microseconds. */
+export async function measurePing(bed: Bed, count: number, intervalSeconds: number): Promise<number> {
+  const args = ['-n', '-c', String(count), '-i', String(intervalSeconds), RIGHT];
+  const output = await runIn(bed.left.netns, 'ping', args, { seconds: 15 });
+  return median([...output.matchAll(/ time=([\d.]+) ms/g)].map(([, time]) => Number(time) * 1000));
+}
+
+/** The same while one TCP stream fills the tunnel. */
+export async function measurePingUnderLoad(bed: Bed, seconds: number): Promise<number> {
+  const load = measureTcp(bed, { streams: 1, reverse: false, seconds });
+  const count = Math.floor((seconds * 1000) / 2 / 5);
+  const [trip] = await Promise.all([measurePing(bed, count, 0.005), load]);
+  return trip;
+}
+
+/** The `end` object of iperf3's report. Once more with a fresh server when the first try fails. */
+async function iperf<T>(bed: Bed, args: string[], seconds: number): Promise<T> {
+  const run = async () => {
+    const output = await runIn(bed.left.netns, 'iperf3', ['-J', '-c', RIGHT, ...args], {
+      seconds: seconds + 10,
+    });
+    return (JSON.parse(output) as { end: T }).end;
+  };
+  try {
+    return await run();
+  } catch {
+    await bed.serve();
+    return run();
+  }
+}
