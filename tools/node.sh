@@ -15,4 +15,4 @@ if [ ! -x "$node" ]; then
     v1*|v20.*|v21.*|v22.*|v23.*) echo "$node is too old, 24 or later is needed: run 'make build' in $root" >&2; exit 1 ;;
   esac
 fi
-exec "$node" --enable-source-maps --disable-warning=ExperimentalWarning "$root/dist/$program.js" "$@"
+exec "$node" --disable-warning=ExperimentalWarning "$root/dist/$program.js" "$@"

@@ -7,7 +7,7 @@ purpose=${1:?usage: tools/setup.sh build|lab|test}
 # program:Debian package that has it
 build='g++:g++ make:make npm:npm'
 lab='ip:iproute2 unshare:util-linux crun:crun conmon:conmon slirp4netns:slirp4netns nft:nftables ping:iputils-ping tcpdump:tcpdump
-  curl:curl jq:jq xxd:xxd wg:wireguard-tools ps:procps nc:netcat-openbsd tar:tar'
+  curl:curl jq:jq xxd:xxd busybox:busybox wg:wireguard-tools ps:procps nc:netcat-openbsd tar:tar'
 test='wireguard-go:wireguard-go iperf3:iperf3'
 case $purpose in
   build) wanted=$build ;;

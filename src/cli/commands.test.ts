@@ -105,13 +105,14 @@ describe('cilium config, status, version, completion', () => {
     });
     const { out, code } = await cluster.run('status');
     assert.equal(code, 0);
-    assert.match(out, /Cilium: {13}3 errors, 1 warning/);
+    assert.match(out, /Cilium: {13}4 errors, 1 warning/);
     assert.match(
       out,
       /^Errors: +cilium +cilium +daemonset cilium is rolling out - 1 out of 3 pods updated$/m,
     );
     assert.match(out, /cilium +1 pods of DaemonSet cilium are not ready$/m);
     assert.match(out, /cilium-x1 +container cilium-agent: CrashLoopBackOff: UDP port 51871 is taken$/m);
+    assert.match(out, /cilium +1 of 3 nodes cannot open and seal yet$/m);
     assert.match(out, /^Warnings: +cilium +kind-worker +DuplicatePublicKey: Two nodes have one key\.$/m);
     const waited = await cluster.run('status', '--wait', '--wait-duration', '0.6s');
     assert.equal(waited.code, 1);
@@ -125,7 +126,14 @@ describe('cilium config, status, version, completion', () => {
 
   it('status waits for keys', async () => {
     cluster.server.remove(PATHS.ciliumNodes, 'kind-worker');
-    assert.match((await cluster.run('status')).out, /1 of 3 nodes have not published a WireGuard key yet/);
+    assert.match((await cluster.run('status')).out, /1 of 3 nodes cannot open and seal yet/);
+  });
+
+  it('status misses the engine where WireGuard is on', async () => {
+    cluster.server.remove(PATHS.daemonSets, 'cilium-engine', 'kube-system');
+    const { err, code } = await cluster.run('status', '--wait', '--wait-duration', '0.6s');
+    assert.equal(code, 1);
+    assert.match(err, /daemonsets\.apps "cilium-engine" not found/);
   });
 
   it('status -o json has names that stay', async () => {

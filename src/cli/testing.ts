@@ -196,6 +196,6 @@ function fakePod(owner: DaemonSet | Deployment, name: string, nodeName: string |
     kind: 'Pod',
     metadata: { name, namespace: owner.metadata.namespace ?? '', ...(labels && { labels }) },
     spec: { ...owner.spec.template.spec, ...(nodeName && { nodeName }) },
-    status: { phase: 'Running' },
+    status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
   };
 }

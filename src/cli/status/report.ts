@@ -81,6 +81,12 @@ export function reportOf(observed: Observed): StatusReport {
   if (agent) addDaemonSet(report, agent);
   else absent(report, AGENT, `daemonsets.apps "${AGENT}" not found`);
   if (engine) addDaemonSet(report, engine);
+  else if (report.encryption.mode === 'Wireguard')
+    absent(
+      report,
+      ENGINE,
+      `daemonsets.apps "${ENGINE}" not found: what pods send to other nodes is dropped; bring it back with 'cilium upgrade'`,
+    );
   for (const workload of [agent, engine, operator]) if (workload) addPods(report, workload, observed);
   addNodes(report, observed);
   return report;
@@ -185,22 +191,34 @@ function addNodes(report: StatusReport, observed: Observed): void {
     report.errors.push({
       component: AGENT,
       subject: '',
-      message: `${of - nodes} of ${of} nodes have not published a WireGuard key yet`,
+      message: `${of - nodes} of ${of} nodes cannot open and seal yet`,
     });
 }
 
-function encryptionOf({ config, agent, ciliumNodes }: Observed): StatusReport['encryption'] {
+/** A node counts when its key is published and its agent says that it can open and seal. */
+function encryptionOf({ config, agent, ciliumNodes, pods }: Observed): StatusReport['encryption'] {
   const data = config?.data ?? {};
   const of = agent?.status?.desiredNumberScheduled ?? 0;
   if (!config) return { mode: 'unknown', nodes: 0, of, nodeEncryption: false };
   if (data['enable-wireguard'] !== 'true') return { mode: 'Disabled', nodes: of, of, nodeEncryption: false };
-  const nodes = ciliumNodes.filter(node => node.metadata.annotations?.[PUBLIC_KEY_ANNOTATION]).length;
+  const ready = new Set(pods.filter(pod => isAgent(pod) && isReady(pod)).map(pod => pod.spec.nodeName));
+  const nodes = ciliumNodes.filter(
+    ({ metadata }) => metadata.annotations?.[PUBLIC_KEY_ANNOTATION] && ready.has(metadata.name),
+  ).length;
   return {
     mode: 'Wireguard',
     nodes: Math.min(nodes, of),
     of,
     nodeEncryption: data['encrypt-node'] === 'true',
   };
+}
+
+function isAgent({ metadata }: Pod): boolean {
+  return metadata.labels?.['k8s-app'] === AGENT;
+}
+
+function isReady({ status }: Pod): boolean {
+  return status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
 }
 
 /** Pods with a network of their own, and how many of them got it from the plugin. */

@@ -92,6 +92,7 @@ respawn() {
     [ $(($(date +%s) - began)) -ge 5 ] || sleep 1
   done
 }
+touch /run/pellicle/ready
 until ip -4 route show default | grep -q .; do sleep 0.05; done
 ${
   main

@@ -63,11 +63,12 @@ async function raise(run: UpRun, paths: LabPaths, project: Project): Promise<UpR
   progress('keys, certificates and images are there');
 
   const before = findLab(paths.state, paths.slirpSocket);
-  const holder = before.holder ?? (await startHolder(paths, signal));
+  const holder = before.holder ?? (await startHolder(paths));
+  signal?.throwIfAborted();
   await ensureBridge(holder, options, master);
-  await Promise.all([
-    before.slirp === undefined ? startSlirp(holder, paths) : undefined,
-    ...nodes.map(node => ensureNode({ options, paths, project }, node, holder, signal)),
+  await allEnded([
+    before.slirp === undefined ? startSlirp(holder, paths) : Promise.resolve(),
+    ...nodes.map(node => ensureNode({ options, paths, project }, node, holder)),
   ]);
   signal?.throwIfAborted();
   if (!(await publishApi(paths, record.port))) {
@@ -133,19 +134,25 @@ function recordFor(options: LabOptions, known: LabRecord | undefined, port: numb
   return known;
 }
 
-async function startHolder(paths: LabPaths, signal?: AbortSignal): Promise<number> {
+/** Rejects as Promise.all does, but only when nothing is under way any more: what follows may be a removal. */
+async function allEnded(works: Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(works)).find(each => each.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
+/** Not to be interrupted: a holder that has not shown itself yet could not be found to be removed. */
+async function startHolder(paths: LabPaths): Promise<number> {
   const script = join(paths.state, 'init.sh');
   await writePrivate(script, holderScript);
   const [program, ...args] = holderCommand(paths, script);
   const { failed } = startDetached(program!, args, { log: join(paths.logs, 'lab.log') });
-  return await appears(failed, () => findLab(paths.state, paths.slirpSocket).holder, signal);
+  return await appears(failed, () => findLab(paths.state, paths.slirpSocket).holder);
 }
 
 async function ensureNode(
   lab: { options: LabOptions; paths: LabPaths; project: Project },
   node: LabNode,
   holder: number,
-  signal?: AbortSignal,
 ): Promise<void> {
   const { paths } = lab;
   const find = () => findLab(paths.state, paths.slirpSocket).nodes.get(node.name);
@@ -155,30 +162,22 @@ async function ensureNode(
     await writePrivate(script, nodeScript(lab, node));
     const [program, ...args] = nodeCommand(paths, node, holder, script);
     const { failed } = startDetached(program!, args, { log: join(paths.logs, node.name, 'init.log') });
-    init = await appears(failed, find, signal);
+    init = await appears(failed, find);
+    await appears(failed, () => existsSync(`/proc/${init}/root/run/pellicle/ready`) || undefined);
   }
   await attachNode(holder, init, node);
 }
 
 /** Waits for a namespace's init; if the program that starts it ends first, that is told. */
-async function appears(
-  failed: Promise<Error>,
-  find: () => number | undefined,
-  signal?: AbortSignal,
-): Promise<number> {
+async function appears<T>(failed: Promise<Error>, find: () => T | undefined): Promise<T> {
   let problem: Error | undefined;
   void failed.then(error => {
     problem = error;
   });
-  return await until(
-    'a namespace to be made',
-    10_000,
-    () => {
-      if (problem) throw problem;
-      return find();
-    },
-    signal,
-  );
+  return await until('a namespace to be made', 20_000, () => {
+    if (problem) throw problem;
+    return find();
+  });
 }
 
 async function apiReady(client: KubeClient, paths: LabPaths, master: LabNode, signal?: AbortSignal) {

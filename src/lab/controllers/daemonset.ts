@@ -3,6 +3,7 @@ import type { Affinity, DaemonSet, Pod } from '../../kube/types.ts';
 import { DAEMONSETS, NODES, PODS } from '../../kube/types.ts';
 import type { Cluster } from './cluster.ts';
 import { type Controller, controller, eachObject, keyOf, ownerOf, splitKey } from './controller.ts';
+import { createPod } from './createpod.ts';
 import { type DaemonPlan, daemonTolerations, planDaemonSet, REVISION_HASH } from './daemonplan.ts';
 import { claim, generatedName } from './objects.ts';
 import { nextAvailable, podFromTemplate } from './pods.ts';
@@ -85,8 +86,7 @@ async function carryOut(cluster: Cluster, set: DaemonSet, plan: DaemonPlan, hash
       cluster.event(set, 'Normal', 'SuccessfulDelete', 'Delete', `Deleted pod: ${pod.metadata.name}`);
     }),
     ...plan.create.map(async node => {
-      const created = await cluster.create(PODS, podFor(set, node, hash, cluster.random));
-      cluster.event(set, 'Normal', 'SuccessfulCreate', 'Create', `Created pod: ${created.metadata.name}`);
+      await createPod(cluster, set, podFor(set, node, hash, cluster.random));
     }),
   ]);
 }

@@ -63,6 +63,12 @@ test('activeDeadlineSeconds ends it, ttlSecondsAfterFinished takes it away', () 
   assert.equal(planJob(ended, [], NOW + 71_000).expired, true);
 });
 
+test('a job that is over keeps its counts when its pods are cleaned up', () => {
+  const done = planJob(job({ completions: 1 }), [pod('Failed', NOW - 60_000), pod('Succeeded')], NOW).status;
+  assert.deepEqual([done.succeeded, done.failed], [1, 1]);
+  assert.deepEqual(planJob(job({ completions: 1 }, done), [], NOW + 5_000).status, done);
+});
+
 test('a suspended job runs nothing', () => {
   const plan = planJob(job({ completions: 1, suspend: true }), [pod('Running')], NOW);
   assert.equal(plan.create, 0);

@@ -3,6 +3,7 @@ import type { Condition, Pod } from '../../kube/types.ts';
 import { PODS } from '../../kube/types.ts';
 import type { Cluster } from './cluster.ts';
 import { type Controller, controller, eachObject, ownerOf, splitKey } from './controller.ts';
+import { createPod } from './createpod.ts';
 import {
   condition,
   generatedName,
@@ -53,7 +54,7 @@ export function planJob(job: Job, owned: readonly Pod[], now: number): JobPlan {
   if (isDeleting(job)) return plan({});
   const ended = ending(before);
   if (ended !== undefined)
-    return plan({ status: { ...job.status, ...counts }, ...afterlife(job, ended, now) });
+    return plan({ status: { ...job.status, active: 0, ready: 0 }, ...afterlife(job, ended, now) });
 
   const deadline = spec.activeDeadlineSeconds && timeOf(startTime) + spec.activeDeadlineSeconds * 1000;
   const end = (type: string, reason: string, message: string): JobPlan => {
@@ -111,10 +112,8 @@ export function jobController(cluster: Cluster): Controller {
         return undefined;
       }
       for (const pod of plan.remove) await cluster.delete(PODS, pod);
-      for (let index = 0; index < plan.create; index++) {
-        const created = await cluster.create(PODS, podFor(job, cluster.random));
-        cluster.event(job, 'Normal', 'SuccessfulCreate', 'Create', `Created pod: ${created.metadata.name}`);
-      }
+      for (let index = 0; index < plan.create; index++)
+        await createPod(cluster, job, podFor(job, cluster.random));
       await writeStatus(cluster, JOBS, job, plan.status);
       return plan.after;
     },

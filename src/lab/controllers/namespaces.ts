@@ -1,7 +1,8 @@
 /** Namespaces on their way out: everything in them is deleted, then the finalizer `kubernetes` is taken off. */
-import { ApiError, isConflict, isNotFound } from '../../kube/client.ts';
+import { ApiError, isNotFound } from '../../kube/client.ts';
+import { apiError } from '../../kube/errors.ts';
 import type { Condition, Namespace } from '../../kube/types.ts';
-import { NAMESPACES } from '../../kube/types.ts';
+import { NAMESPACES, type ResourceType, resourcePath } from '../../kube/types.ts';
 import type { Cluster } from './cluster.ts';
 import { type Controller, controller, messageOf } from './controller.ts';
 import { type DiscoveredType, discover } from './discovery.ts';
@@ -11,6 +12,8 @@ import { writeStatus } from './status.ts';
 const FINALIZER = 'kubernetes';
 /** Between two looks at what is still there (milliseconds). */
 const RETRY = 1_000;
+/** Objects that are deleted by one request. */
+const BATCH = 100;
 
 export function namespaceController(cluster: Cluster): Controller {
   const namespaces = cluster.cache(NAMESPACES);
@@ -101,7 +104,7 @@ async function empty(cluster: Cluster, namespace: string): Promise<Remaining[]> 
 }
 
 function isRemovable({ verbs }: DiscoveredType): boolean {
-  return verbs.includes('list') && verbs.includes('delete');
+  return verbs.includes('list') && verbs.includes('deletecollection');
 }
 
 async function emptyOf(
@@ -113,19 +116,11 @@ async function emptyOf(
     ? `${type.plural}.${type.apiVersion.split('/')[0]}`
     : type.plural;
   try {
-    const { items } = await cluster.client.list(type, { namespace });
-    if (items.length === 0) return undefined;
-    await Promise.all(
-      items
-        .filter(object => !isDeleting(object))
-        .map(object =>
-          cluster.delete(type, object, { propagationPolicy: 'Background' }).catch(ignoreConflict),
-        ),
-    );
-    const after = await cluster.client.list(type, { namespace });
-    if (after.items.length === 0) return undefined;
-    const finalizers = after.items.flatMap(object => object.metadata.finalizers ?? []);
-    return { resource, count: after.items.length, finalizers };
+    await emptyInBatches(cluster, type, namespace);
+    const left = await cluster.client.list(type, { namespace });
+    if (left.items.length === 0) return undefined;
+    const finalizers = left.items.flatMap(object => object.metadata.finalizers ?? []);
+    return { resource, count: left.items.length, finalizers };
   } catch (error) {
     if (isNotFound(error)) return undefined;
     if (!(error instanceof ApiError)) throw error;
@@ -133,6 +128,21 @@ async function emptyOf(
   }
 }
 
-function ignoreConflict(error: unknown): void {
-  if (!isConflict(error)) throw error;
+/** Thousands of Events go in a few dozen requests, each of them short. */
+async function emptyInBatches(cluster: Cluster, type: ResourceType, namespace: string): Promise<void> {
+  let token: string | undefined;
+  do {
+    const batch = { limit: String(BATCH), ...(token && { continue: token }) };
+    const page = await cluster.client.list(type, {
+      namespace,
+      limit: BATCH,
+      ...(token && { continue: token }),
+    });
+    if (page.items.some(object => !isDeleting(object))) {
+      const path = `${resourcePath(type, { namespace })}?${new URLSearchParams(batch)}`;
+      const answer = await cluster.client.raw('DELETE', path, { propagationPolicy: 'Background' });
+      if (answer.status >= 400) throw apiError(answer.status, answer.body.toString(), `DELETE ${path}`);
+    }
+    token = page.continue;
+  } while (token !== undefined);
 }

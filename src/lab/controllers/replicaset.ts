@@ -2,15 +2,8 @@
 import type { Condition, Pod, ReplicaSet } from '../../kube/types.ts';
 import { PODS, REPLICASETS } from '../../kube/types.ts';
 import type { Cluster } from './cluster.ts';
-import {
-  type Controller,
-  controller,
-  eachObject,
-  keyOf,
-  messageOf,
-  ownerOf,
-  splitKey,
-} from './controller.ts';
+import { type Controller, controller, eachObject, keyOf, ownerOf, splitKey } from './controller.ts';
+import { createPod, refusalOf } from './createpod.ts';
 import { claim, generatedName, isDeleting, withCondition, withoutCondition } from './objects.ts';
 import {
   byDispensability,
@@ -84,7 +77,8 @@ export function replicaSetController(cluster: Cluster): Controller {
       await cluster.settleClaims(REPLICASETS, set, PODS, claims);
       const plan = planReplicaSet(set, [...claims.owned, ...claims.adopt], cluster.clock.now());
       const failure = await attempt(() => carryOut(cluster, set, plan));
-      await writeStatus(cluster, REPLICASETS, set, withFailure(plan.status, failure, cluster.clock.now()));
+      const status = withFailure(set, plan.status, failure, cluster.clock.now());
+      await writeStatus(cluster, REPLICASETS, set, status);
       if (failure !== undefined) throw failure;
       return plan.after;
     },
@@ -101,8 +95,7 @@ async function carryOut(cluster: Cluster, set: ReplicaSet, plan: ReplicaSetPlan)
       await Promise.all(
         Array.from({ length: size }, async () => {
           const pod = podFromTemplate(set, template, { name: generatedName(prefix, cluster.random), prefix });
-          const created = await cluster.create(PODS, pod);
-          cluster.event(set, 'Normal', 'SuccessfulCreate', 'Create', `Created pod: ${created.metadata.name}`);
+          await createPod(cluster, set, pod);
         }),
       );
       left -= size;
@@ -125,9 +118,15 @@ async function attempt(action: () => Promise<void>): Promise<Error | undefined> 
   }
 }
 
-function withFailure(status: ReplicaSetStatus, failure: Error | undefined, now: number): ReplicaSetStatus {
+function withFailure(
+  set: ReplicaSet,
+  status: ReplicaSetStatus,
+  failure: Error | undefined,
+  now: number,
+): ReplicaSetStatus {
   const type = 'ReplicaFailure';
   if (failure === undefined) return { ...status, conditions: withoutCondition(status.conditions, type) };
-  const condition: Condition = { type, status: 'True', reason: 'FailedCreate', message: messageOf(failure) };
+  const message = refusalOf(failure, `${set.metadata.name}-`);
+  const condition: Condition = { type, status: 'True', reason: 'FailedCreate', message };
   return { ...status, conditions: withCondition(status.conditions, condition, now) };
 }

@@ -3,6 +3,7 @@ import type { Pod, PodTemplate } from '../../kube/types.ts';
 import { PODS } from '../../kube/types.ts';
 import type { Cluster } from './cluster.ts';
 import { type Controller, controller, eachObject, ownerOf, splitKey } from './controller.ts';
+import { createPod } from './createpod.ts';
 import { claim, isDeleting } from './objects.ts';
 import { isAvailable, isReady, isTerminated, nextAvailable, podFromTemplate } from './pods.ts';
 import { CONTROLLERREVISIONS, STATEFULSETS, type StatefulSet } from './resources.ts';
@@ -91,7 +92,7 @@ export function statefulSetController(cluster: Cluster): Controller {
       for (const pod of plan.remove) await cluster.delete(PODS, pod);
       for (const { ordinal, revision } of plan.create) {
         const template = revision === update.metadata.name ? set.spec.template : before?.data.spec.template;
-        await cluster.create(PODS, podFor(set, template ?? set.spec.template, ordinal, revision));
+        await createPod(cluster, set, podFor(set, template ?? set.spec.template, ordinal, revision));
       }
       await writeStatus(cluster, STATEFULSETS, set, plan.status);
       const used = new Set([revisions.current, revisions.update, ...owned.map(pod => revisionOf(pod))]);

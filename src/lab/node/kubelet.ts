@@ -16,13 +16,14 @@ import { LayerStore } from '../images/layers.ts';
 import { ServiceProxy } from '../proxy/serviceproxy.ts';
 import { capabilitiesInMask } from './capabilities.ts';
 import { Cni } from './cni.ts';
+import { podFolder } from './containerrun.ts';
 import { readCredentials } from './credentials.ts';
 import { type InstanceRecord, loadRecords } from './instance.ts';
 import type { NodeContext } from './nodecontext.ts';
 import { WatchedObjects } from './objects.ts';
 import { PodWorker } from './podworker.ts';
 import { Registration } from './registration.ts';
-import { homeFolders, Runtime } from './runtime.ts';
+import { homeFolders, Runtime, runtimeVersion } from './runtime.ts';
 import { type Sandbox, Sandboxes } from './sandbox.ts';
 import { kubeletServer } from './server.ts';
 import { StatusWriter } from './statuses.ts';
@@ -92,7 +93,14 @@ export class Kubelet {
 
     const registration = new Registration(
       this.#client,
-      { name: node, ips: nodeIps, controlPlane: node.endsWith('-control-plane'), cniConfig, kubeletPort },
+      {
+        name: node,
+        ips: nodeIps,
+        controlPlane: node.endsWith('-control-plane'),
+        cniConfig,
+        kubeletPort,
+        runtimeVersion: await runtimeVersion(),
+      },
       log,
       () => this.#pokeAll(),
     );
@@ -258,11 +266,7 @@ export class Kubelet {
         ),
       limit: limiter(startsAtOnce),
       deletePod: pod => deletePod(client, pod),
-      removeLogs: ({ metadata }) =>
-        rm(join(podLogs, `${metadata.namespace}_${metadata.name}_${metadata.uid}`), {
-          recursive: true,
-          force: true,
-        }),
+      removeLogs: pod => rm(join(podLogs, podFolder(pod)), { recursive: true, force: true }),
       onEnded: uid => {
         // While finalizers hold the object, its worker stays, so that no other is made.
         if (!this.#stillThere(uid)) this.#workers.delete(uid);

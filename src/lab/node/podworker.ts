@@ -2,46 +2,19 @@
  * Brings one pod to what the API says, step by step: volumes, sandbox, init containers, containers; and to its end.
  * Every event (a change of the pod, an exit, a probe, a timer) only pokes it; then it looks at all there is.
  */
-import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Container, Pod } from '../../kube/core.ts';
-import { resolveImage } from '../images/catalog.ts';
-import { Backoff, goDuration } from './backoff.ts';
-import { ociConfig } from './bundle.ts';
-import type { PodFacts } from './downward.ts';
-import { ConfigError, containerEnvironment } from './env.ts';
+import { Alarm } from './alarm.ts';
+import { goDuration } from './backoff.ts';
+import { type PodOnNode, prepareRun, volumeSources } from './containerrun.ts';
+import { type ContainerSlot, knownBefore, newSlot, slotFacts } from './containerslot.ts';
 import { Instance, type InstanceRecord } from './instance.ts';
 import type { NodeContext } from './nodecontext.ts';
-import { hostsFile, podHostname, resolvConf } from './podnet.ts';
 import { type ContainerFacts, initDone, isSidecar, podPhase, podStatus } from './podstatus.ts';
+import { Retry } from './retry.ts';
 import { NetworkNotReady, type Sandbox } from './sandbox.ts';
+import { StartProblem } from './startproblem.ts';
 import { MountError, PodVolumes, referredObjects } from './volumes.ts';
-
-interface ContainerSlot {
-  container: Container;
-  current?: Instance;
-  previous?: InstanceRecord;
-  waiting?: { reason: string; message?: string };
-  /** Number of the next run: it goes on from the API's status when the node was made anew. */
-  nextAttempt: number;
-  restarts: Backoff;
-  pulls: Backoff;
-  pullFailedAt?: number;
-}
-
-/** An end of the container is not the pod's: refused by what it asks. */
-class StartProblem extends Error {
-  readonly reason: string;
-  constructor(reason: string, message: string) {
-    super(message);
-    this.reason = reason;
-  }
-}
-
-function newSlot(container: Container, nextAttempt: number): ContainerSlot {
-  return { container, nextAttempt, restarts: new Backoff(), pulls: new Backoff() };
-}
 
 const retryFirstMs = 500;
 const retryLongestMs = 15_000;
@@ -60,9 +33,8 @@ export class PodWorker {
   #gone = false;
   #sandbox: Sandbox | undefined;
   #volumesReady = false;
-  #retry = new Backoff(retryFirstMs, retryLongestMs);
-  #retryFailedAt: number | undefined;
-  #timer: { at: number; handle: NodeJS.Timeout } | undefined;
+  readonly #retry = new Retry(retryFirstMs, retryLongestMs);
+  readonly #alarm = new Alarm(() => this.poke());
   #dirty = false;
   #working = false;
   #detachFailedAt: number | undefined;
@@ -131,17 +103,12 @@ export class PodWorker {
   }
 
   #adopt(container: Container, records: InstanceRecord[]): void {
-    const status = [
-      ...(this.#pod.status?.initContainerStatuses ?? []),
-      ...(this.#pod.status?.containerStatuses ?? []),
-    ].find(each => each.name === container.name);
     const [latest, ...older] = records.sort((a, b) => b.attempt - a.attempt);
-    const ranBefore = status?.containerID ? status.restartCount + 1 : (status?.restartCount ?? 0);
-    const slot = newSlot(container, latest ? latest.attempt + 1 : ranBefore);
+    const known = knownBefore(this.#pod, container.name);
+    const slot = newSlot(container, latest ? latest.attempt + 1 : known.nextAttempt);
     this.#slots.set(container.name, slot);
     if (!latest) return;
-    const known = { started: status?.started ?? false, ready: status?.ready ?? false };
-    slot.current = this.#instance(latest, container, latest.exit ? undefined : known);
+    slot.current = this.#instance(latest, container, latest.exit ? undefined : known.probes);
     if (older[0]) slot.previous = older[0];
     for (const record of older.slice(1)) void this.#context.runtime.remove(record.id);
     slot.current.resume();
@@ -155,7 +122,7 @@ export class PodWorker {
         await this.#sync();
       } catch (error) {
         this.#context.log(`${this.#title}: ${(error as Error).stack}`);
-        this.#later(retryLongestMs);
+        this.#alarm.within(retryLongestMs);
       }
     }
     this.#working = false;
@@ -180,10 +147,10 @@ export class PodWorker {
   async #prepare(): Promise<boolean> {
     try {
       await this.#context.objects.use(this.uid, referredObjects(this.#pod));
-      await this.#volumes.sync(this.#pod, this.#volumeSources());
-      if (!this.#volumesReady) this.#retryFailedAt = undefined;
+      await this.#volumes.sync(this.#pod, volumeSources(this.#here));
+      if (!this.#volumesReady) this.#retry.succeeded();
       this.#volumesReady = true;
-      if (this.#pod.spec.volumes?.some(volume => volume.projected)) this.#later(refreshMs);
+      if (this.#pod.spec.volumes?.some(volume => volume.projected)) this.#alarm.within(refreshMs);
     } catch (error) {
       if (!(error instanceof MountError)) throw error;
       this.#event('Warning', 'FailedMount', error.message);
@@ -191,19 +158,22 @@ export class PodWorker {
       if (!this.#volumesReady) return false;
     }
     if (this.#sandbox?.ready) return true;
-    if (this.#retryFailedAt !== undefined && this.#waitForRetry()) return false;
+    const pause = this.#retry.remaining(Date.now());
+    if (pause > 0) {
+      this.#alarm.within(pause + 5);
+      return false;
+    }
     try {
       this.#sandbox = await this.#context.limit(() =>
         this.#context.sandboxes.create(this.#pod, this.#context.nodeIps),
       );
-      this.#retry.reset();
-      this.#retryFailedAt = undefined;
+      this.#retry.succeeded();
       return true;
     } catch (error) {
       const { message } = error as Error;
       if (error instanceof NetworkNotReady) {
         this.#event('Warning', 'NetworkNotReady', `network is not ready: ${message}`);
-        this.#later(5_000);
+        this.#alarm.within(5_000);
       } else {
         this.#event(
           'Warning',
@@ -221,7 +191,7 @@ export class PodWorker {
       const slot = this.#slot(container);
       if (!isSidecar(container) && slot.current?.record.exit?.code === 0) continue;
       await this.#ensure(slot, isSidecar(container) ? 'Always' : this.#initPolicy());
-      if (!initDone(container, this.#factsOf(slot))) return;
+      if (!initDone(container, slotFacts(slot))) return;
     }
     const policy = this.#pod.spec.restartPolicy ?? 'Always';
     await Promise.all(this.#pod.spec.containers.map(each => this.#ensure(this.#slot(each), policy)));
@@ -252,7 +222,7 @@ export class PodWorker {
           );
         }
         slot.waiting = { reason: 'CrashLoopBackOff', message };
-        return this.#later(left + 5);
+        return this.#alarm.within(left + 5);
       }
       slot.restarts.next(endedAt, now);
     }
@@ -262,152 +232,36 @@ export class PodWorker {
     } catch (error) {
       if (!(error instanceof StartProblem)) throw error;
       slot.waiting = { reason: error.reason, message: error.message };
+      this.#alarm.within(error.retryMs + 5);
     }
   }
 
   async #start(slot: ContainerSlot): Promise<void> {
     const { container } = slot;
-    const resolved = this.#pull(slot);
-    const attempt = slot.nextAttempt;
-    const id = randomBytes(32).toString('hex');
-    const hostname = podHostname(this.#pod, this.#context.nodeName);
-    const logs = join(
-      this.#context.podLogs,
-      `${this.#pod.metadata.namespace}_${this.#pod.metadata.name}_${this.uid}`,
-      container.name,
-    );
-    const messagePath = join(
-      this.#context.root,
-      'pods',
-      this.uid,
-      'containers',
-      container.name,
-      id.slice(0, 8),
-    );
-    let config: ReturnType<typeof ociConfig>;
-    try {
-      const environment = containerEnvironment(this.#pod, container, {
-        ...this.#objectSources(),
-        services: this.#context.services(this.#pod.metadata.namespace ?? 'default'),
-        facts: this.#podFacts(),
-      });
-      await mkdir(join(messagePath, '..'), { recursive: true });
-      await writeFile(messagePath, '', { mode: 0o666 });
-      config = ociConfig({
-        pod: this.#pod,
-        container,
-        image: resolved.image.config,
-        environment,
-        ...(this.#sandbox?.network && { netns: this.#sandbox.network.attachment.netns }),
-        hostname,
-        mounts: [
-          ...this.#context.systemMounts,
-          ...(await this.#etcMounts(container, hostname)),
-          {
-            destination: container.terminationMessagePath || '/dev/termination-log',
-            type: 'bind',
-            source: messagePath,
-            options: ['bind', 'rw'],
-          },
-          ...(await this.#volumes.mounts(this.#pod, container)),
-        ],
-        shm: await this.#volumes.shm(),
-        homes: this.#context.homes,
-        machineCapabilities: this.#context.machineCapabilities,
-        annotations: {
-          'io.kubernetes.pod.name': this.#pod.metadata.name,
-          'io.kubernetes.pod.namespace': this.#pod.metadata.namespace ?? 'default',
-          'io.kubernetes.pod.uid': this.uid,
-          'io.kubernetes.container.name': container.name,
-        },
-      });
-    } catch (error) {
-      if (!(error instanceof ConfigError || error instanceof MountError)) throw error;
-      this.#event('Warning', 'Failed', `Error: ${error.message}`, container);
-      this.#later(10_000);
-      throw new StartProblem('CreateContainerConfigError', error.message);
-    }
-    const instance = this.#instance(
-      {
-        id,
-        podUid: this.uid,
-        container: container.name,
-        attempt,
-        image: resolved.name,
-        imageId: `${resolved.image.repository}@sha256:${this.#context.imageDigest(resolved.image)}`,
-        logPath: join(logs, `${attempt}.log`),
-        messagePath,
-        messageFallback: container.terminationMessagePolicy === 'FallbackToLogsOnError',
-        pid: 0,
-        start: 0,
+    const tell = (type: 'Normal' | 'Warning', reason: string, message: string) =>
+      this.#event(type, reason, message, container);
+    const image = slot.pull.resolve(container, tell, Date.now());
+    const { record, config } = await prepareRun(this.#here, container, image, slot.nextAttempt).catch(
+      error => {
+        if (error instanceof StartProblem) tell('Warning', 'Failed', `Error: ${error.message}`);
+        throw error;
       },
-      container,
     );
     if (slot.previous) void this.#context.runtime.remove(slot.previous.id);
     if (slot.current) slot.previous = slot.current.record;
-    slot.current = instance;
-    slot.nextAttempt = attempt + 1;
+    slot.current = this.#instance(record, container);
+    slot.nextAttempt++;
     try {
-      await instance.launch(config, resolved.image);
+      await slot.current.launch(config, image.image);
     } catch (error) {
       const { message } = error as Error;
-      this.#event('Warning', 'Failed', `Error: ${message}`, container);
-      this.#later(10);
-      throw new StartProblem('RunContainerError', message);
+      tell('Warning', 'Failed', `Error: ${message}`);
+      throw new StartProblem('RunContainerError', message, 10);
     }
   }
 
-  /** Throws StartProblem for an image that does not exist here. */
-  #pull(slot: ContainerSlot) {
-    const { container } = slot;
-    const text = container.image ?? '';
-    const resolved = resolveImage(text);
-    if ('image' in resolved) {
-      this.#event('Normal', 'Pulled', `Container image "${text}" already present on machine`, container);
-      return resolved;
-    }
-    if (resolved.reason === 'InvalidImageName') {
-      this.#event('Warning', 'InspectFailed', resolved.problem, container);
-      throw new StartProblem('InvalidImageName', resolved.problem);
-    }
-    if (container.imagePullPolicy === 'Never') {
-      const problem = `Container image "${text}" is not present with pull policy of Never`;
-      this.#event('Warning', 'ErrImageNeverPull', problem, container);
-      throw new StartProblem('ErrImageNeverPull', problem);
-    }
-    const now = Date.now();
-    const left = slot.pullFailedAt === undefined ? 0 : slot.pulls.remaining(slot.pullFailedAt, now);
-    if (left > 0) {
-      this.#later(left + 5);
-      this.#event('Normal', 'BackOff', `Back-off pulling image "${text}"`, container);
-      this.#event('Warning', 'Failed', 'Error: ImagePullBackOff', container);
-      throw new StartProblem('ImagePullBackOff', `Back-off pulling image "${text}": ${resolved.problem}`);
-    }
-    slot.pulls.next(slot.pullFailedAt ?? now, now);
-    slot.pullFailedAt = now;
-    this.#event('Normal', 'Pulling', `Pulling image "${text}"`, container);
-    this.#event('Warning', 'Failed', `Failed to pull image "${text}": ${resolved.problem}`, container);
-    this.#event('Warning', 'Failed', 'Error: ErrImagePull', container);
-    this.#later(2_000);
-    throw new StartProblem('ErrImagePull', resolved.problem);
-  }
-
-  async #etcMounts(container: Container, hostname: string) {
-    const { nodeHosts, dns } = this.#context;
-    const own = new Set((container.volumeMounts ?? []).map(mount => mount.mountPath.replace(/\/+$/, '')));
-    const files = await this.#volumes.etcFiles({
-      hosts: hostsFile(this.#pod, hostname, this.#sandbox?.ips ?? [], nodeHosts),
-      hostname: `${hostname}\n`,
-      'resolv.conf': resolvConf(this.#pod, dns),
-    });
-    return Object.entries(files)
-      .filter(([name]) => !own.has(`/etc/${name}`) && !own.has('/etc'))
-      .map(([name, source]) => ({
-        destination: `/etc/${name}`,
-        type: 'bind',
-        source,
-        options: ['bind', 'rprivate', 'rw'],
-      }));
+  get #here(): PodOnNode {
+    return { pod: this.#pod, context: this.#context, volumes: this.#volumes, sandbox: this.#sandbox };
   }
 
   /** A pod that ran to its end keeps its record and logs until it is deleted; the rest goes. */
@@ -440,7 +294,7 @@ export class PodWorker {
     await this.#volumes.remove();
     if (!this.#released) return;
     this.#ended = true;
-    clearTimeout(this.#timer?.handle);
+    this.#alarm.cancel();
     this.#context.statuses.forget(this.uid);
     this.#context.onEnded(this.uid);
   }
@@ -482,7 +336,7 @@ export class PodWorker {
       return;
     }
     this.#released = await this.#context.deletePod(this.#pod);
-    if (!this.#released) this.#later(1_000);
+    if (!this.#released) this.#alarm.within(1_000);
   }
 
   #graceMs(): number {
@@ -518,21 +372,13 @@ export class PodWorker {
   }
 
   #facts(): Map<string, ContainerFacts> {
-    return new Map([...this.#slots].map(([name, slot]) => [name, this.#factsOf(slot)]));
-  }
-
-  #factsOf({ current, previous, waiting, nextAttempt }: ContainerSlot): ContainerFacts {
-    return {
-      restarts: current?.record.attempt ?? nextAttempt,
-      ...(current && { current: current.record }),
-      ...(previous && { previous }),
-      ...(waiting && { waiting }),
-      ready: current?.probes.ready ?? false,
-      started: current?.probes.started ?? false,
-    };
+    return new Map([...this.#slots].map(([name, slot]) => [name, slotFacts(slot)]));
   }
 
   #report(): void {
+    // Of a pod that had ended before the node was made anew, the API knows more than we do.
+    const known = this.#pod.status?.phase;
+    if ((known === 'Succeeded' || known === 'Failed') && this.instances.length === 0) return;
     const status = podStatus(
       this.#pod,
       {
@@ -548,57 +394,13 @@ export class PodWorker {
     this.#context.statuses.set(this.#pod, status);
   }
 
-  #podFacts(): PodFacts {
-    const { nodeName, nodeIps, cpus, memoryBytes } = this.#context;
-    return { nodeName, hostIps: nodeIps, podIps: this.#sandbox?.ips ?? [], cpus, memoryBytes };
-  }
-
-  #objectSources() {
-    const { objects } = this.#context;
-    const namespace = this.#pod.metadata.namespace ?? 'default';
-    return {
-      secret: (name: string) => objects.secret(namespace, name),
-      configMap: (name: string) => objects.configMap(namespace, name),
-    };
-  }
-
-  #volumeSources() {
-    return {
-      ...this.#objectSources(),
-      token: (wish: { audience?: string; expirationSeconds?: number }) =>
-        this.#context.tokens.get(this.#pod, wish),
-      facts: this.#podFacts(),
-    };
-  }
-
   #event(type: 'Normal' | 'Warning', reason: string, message: string, container?: Container): void {
     const init = this.#pod.spec.initContainers?.includes(container as Container);
     const fieldPath = container && `spec.${init ? 'initContainers' : 'containers'}{${container.name}}`;
     this.#context.event(this.#pod, type, reason, message, fieldPath);
   }
 
-  #waitForRetry(): boolean {
-    const left = this.#retry.remaining(this.#retryFailedAt!, Date.now());
-    if (left > 0) this.#later(left + 5);
-    return left > 0;
-  }
-
   #backOff(leastMs = 0): void {
-    const now = Date.now();
-    this.#retry.next(this.#retryFailedAt ?? now, now);
-    this.#retryFailedAt = now;
-    this.#later(Math.max(leastMs, this.#retry.delayMs));
-  }
-
-  /** Comes back after `ms`, or sooner if something else happens. */
-  #later(ms: number): void {
-    const at = Date.now() + ms;
-    if (this.#timer && this.#timer.at <= at) return;
-    clearTimeout(this.#timer?.handle);
-    const handle = setTimeout(() => {
-      this.#timer = undefined;
-      this.poke();
-    }, ms);
-    this.#timer = { at, handle };
+    this.#alarm.within(Math.max(leastMs, this.#retry.failed(Date.now())));
   }
 }

@@ -6,8 +6,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { ApiError, isNotFound, type KubeClient } from '../../kube/client.ts';
 import type { Node } from '../../kube/core.ts';
 import { type Condition, LEASES, NODES } from '../../kube/types.ts';
-import { images } from '../images/catalog.ts';
 import { cluster } from '../cluster/layout.ts';
+import { images } from '../images/catalog.ts';
 import { readNetworkConfig } from './cni.ts';
 import { mergeConditions } from './podstatus.ts';
 import { cniNotReady } from './sandbox.ts';
@@ -19,6 +19,7 @@ export interface NodeIdentity {
   controlPlane: boolean;
   cniConfig: string;
   kubeletPort: number;
+  runtimeVersion: string;
 }
 
 const leaseSeconds = 40;
@@ -223,7 +224,7 @@ function nodeStatus(
       bootID: readText('/run/pellicle/boot-id') || uuidOf(stableId(identity.name)),
       kernelVersion: release(),
       osImage: osImage(),
-      containerRuntimeVersion: 'crun://1.8.1',
+      containerRuntimeVersion: identity.runtimeVersion,
       kubeletVersion: cluster.version,
       kubeProxyVersion: cluster.version,
       operatingSystem: 'linux',

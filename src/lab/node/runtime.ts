@@ -125,7 +125,7 @@ export class Runtime {
   #monitor(id: string, bundle: string, logPath: string, terminal: boolean): Promise<void> {
     const args = [
       ...['--api-version', '1', '--cid', id, '--cuuid', id, '--name', id],
-      ...['--runtime', '/usr/bin/crun', '--bundle', bundle],
+      ...['--runtime', programPath('crun'), '--bundle', bundle],
       ...this.crunArguments().flatMap(arg => ['--runtime-arg', arg]),
       ...['--container-pidfile', join(bundle, 'pid'), '--conmon-pidfile', join(bundle, 'conmon.pid')],
       ...['--log-path', `k8s-file:${logPath}`, '--log-size-max', String(largestLog), '--log-level', 'error'],
@@ -191,6 +191,20 @@ export function plainError(text: string): string {
   const missing = /(?:executable file|error executing file) `([^`]*)`(?:[^:]*): (.*)$/.exec(lines.join(' '));
   if (missing) return `exec: "${missing[1]}": ${missing[2]}`;
   return lines.join('; ');
+}
+
+/** Version of the OCI runtime, as a node reports it: `crun://1.8.1`. */
+export async function runtimeVersion(): Promise<string> {
+  const { stdout } = await runCommand('crun', ['--version']);
+  return `crun://${/version (\S+)/.exec(stdout)?.[1] ?? 'unknown'}`;
+}
+
+/** conmon wants an absolute path. */
+function programPath(name: string): string {
+  const folders = (process.env['PATH'] ?? '/usr/bin').split(':');
+  const folder = folders.find(each => existsSync(join(each, name)));
+  if (folder === undefined) throw new Error(`${name} is not installed`);
+  return join(folder, name);
 }
 
 /** Home folder by uid, from a passwd(5) file. */

@@ -10,6 +10,8 @@ import type { Endpoint, Family, Target } from './targets.ts';
 export const TABLE = 'pellicle-lab-services';
 /** On packets that the postrouting chain masquerades; the bit that kube-proxy uses too. */
 const MASQUERADE = '0x4000';
+/** Host sides of the node's own pods, as its CNI plugin names them (kube-proxy's `--pod-interface-name-prefix`). */
+const POD_LINKS = '"lxc*"';
 
 /** Both families, each with its own table. */
 export function renderRuleset(targets: readonly Target[]): string {
@@ -78,7 +80,7 @@ ${block('set hairpins', [
 ])}
 ${endpointChains(words, targets)}${services.map(target => spread(words, chainOf(target), target, target.endpoints, [])).join('')}${live
   .map(target => {
-    const first = target.external.masquerade ? [`meta mark set meta mark or ${MASQUERADE}`] : [];
+    const first = target.external.masquerade ? markUnlessOwnPod() : [];
     return spread(words, externalChainOf(target), target, target.external.endpoints, first);
   })
   .join('')}${block('chain dispatch', [
@@ -99,6 +101,17 @@ ${block('chain refuse', [
 ${['input', 'forward', 'output'].map(hook => block(`chain filter-${hook}`, [`type filter hook ${hook} priority filter; policy accept;`, 'ct state new jump refuse'])).join('\n')}
 }
 `;
+}
+
+/**
+ * Answers to the node's own pods come back here by themselves. With the node's address instead they would come from
+ * another node's pod to a node, which is not sealed, and be refused. Locally made packets have no input interface.
+ */
+function markUnlessOwnPod(): string[] {
+  return [
+    `meta mark set meta mark or ${MASQUERADE}`,
+    `iifname ${POD_LINKS} meta mark set meta mark and 0xffffbfff`,
+  ];
 }
 
 /** One chain for each pod and port, shared by the Services that lead there. */
