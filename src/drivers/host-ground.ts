@@ -120,8 +120,10 @@ export class HostGround implements Driver<Ground, GroundObserved> {
     }
   }
 
+  /** A device that is not there yet is passed over: its coming brings the next round. */
   async #addresses(ground: Ground, done: string[]): Promise<void> {
-    for (const { device, addresses } of ground.addresses) {
+    const devices = new Set((await this.#net.links()).map(({ name }) => name));
+    for (const { device, addresses } of ground.addresses.filter(({ device }) => devices.has(device))) {
       const there = (await this.#net.addresses({ device }))
         .filter(({ scope }) => scope === 'global')
         .map(({ address }) => address);

@@ -75,6 +75,20 @@ describe('event recorder', () => {
     assert.ok(server.requests.length <= 3, `${server.requests.length}`);
   });
 
+  it('gives names that sort as the events came, also within a millisecond', async () => {
+    const notes = ['scheduled', 'pulled', 'created', 'started'];
+    for (const note of notes) {
+      tell(note);
+      if (note === 'created') time += 1;
+    }
+    await recorder.flush();
+    const byName = events().toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+    assert.deepEqual(
+      byName.map(event => event.note),
+      notes,
+    );
+  });
+
   it('starts anew after a silence, or when the server expired the event', async () => {
     tell();
     await recorder.flush();

@@ -34,6 +34,7 @@ export class Recorder {
   readonly #options: RecorderOptions;
   readonly #series = new Map<string, Series>();
   #writes: Promise<void> = Promise.resolve();
+  #lastMoment = 0;
 
   constructor(client: KubeClient, options: RecorderOptions) {
     this.#client = client;
@@ -98,7 +99,7 @@ export class Recorder {
   #begin(key: string, about: ObjectReference, now: Date): Series {
     const digest = createHash('sha256').update(key).update(this.#options.instance).digest('hex').slice(0, 8);
     const series: Series = {
-      name: `${(about.name ?? 'unknown').slice(0, 200)}.${digest}${now.getTime().toString(16)}`,
+      name: `${(about.name ?? 'unknown').slice(0, 200)}.${this.#moment(now)}${digest}`,
       namespace: about.namespace || 'default',
       count: 1,
       firstAt: now.getTime(),
@@ -113,6 +114,12 @@ export class Recorder {
       if (oldest !== undefined) this.#series.delete(oldest);
     }
     return series;
+  }
+
+  /** Microseconds in hex, later for each event: what lists by name then shows a second's events in their order. */
+  #moment(now: Date): string {
+    this.#lastMoment = Math.max(now.getTime() * 1000, this.#lastMoment + 1);
+    return this.#lastMoment.toString(16).padStart(14, '0');
   }
 
   #repeat(series: Series): void {

@@ -23,7 +23,10 @@ test('WireGuard: the ground and one peer, in full', () => {
     { kind: 'wireguard', name: 'cilium_wg0', mtu: 1420 },
   ]);
   assert.deepEqual(ground.absentLinks, ['cilium_vxlan']);
-  assert.deepEqual(ground.addresses, [{ device: 'cilium_host', addresses: ['10.244.1.1/32'] }]);
+  assert.deepEqual(
+    ground.addresses,
+    ['cilium_host', 'cilium_wg0'].map(device => ({ device, addresses: ['10.244.1.1/32'] })),
+  );
   assert.deepEqual(ground.rules, [
     { family: 4, priority: 100, action: 'blackhole', iif: 'eth0', from: '10.244.0.0/16' },
     { family: 4, priority: 110, action: 'lookup', to: '10.244.0.0/16', table: 2110 },

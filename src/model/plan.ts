@@ -166,7 +166,12 @@ function groundOf(config: AgentConfig, here: Here, cluster: string[]): Ground {
   return {
     links: [{ kind: 'veth', name: names.HOST_DEVICE, peer: names.HOST_PEER_DEVICE, mtu: underlay }, tunnel],
     absentLinks: [sealed ? names.VXLAN_DEVICE : names.WIREGUARD_DEVICE],
-    addresses: [{ device: names.HOST_DEVICE, addresses: here.internal.map(hostPrefix) }],
+    // On the tunnel too: kube-proxy's masquerading takes the address of the device by which a packet leaves, and an
+    // answer to the node's own address would come back in the clear.
+    addresses: [names.HOST_DEVICE, tunnel.name].map(device => ({
+      device,
+      addresses: here.internal.map(hostPrefix),
+    })),
     sysctls: sysctlsOf(config, here, tunnel.name),
     rules: [
       ...(sealed ? arrivalRules(here, cluster) : []),

@@ -111,6 +111,27 @@ test('a broken image stops a rollout with most pods still serving, and kubectl c
   assert.deepEqual(await podsOf('careful'), [], 'in the foreground the pods go first');
 });
 
+test('what the API server refuses is told on the owner, in the same words each time', async () => {
+  const refused = deployment('refused', 'nginx:1', 2);
+  refused.spec.template.spec.serviceAccountName = 'nobody';
+  await cluster.client.create(DEPLOYMENTS, refused);
+  const told = async () => {
+    const { items } = await cluster.client.list(EVENTS, { namespace: 'default' });
+    return items.filter(each => each.reason === 'FailedCreate');
+  };
+  await until('it is told', async () => (await told()).length > 0);
+  const [event] = await told();
+  assert.equal(event?.type, 'Warning');
+  assert.equal(event.regarding?.kind, 'ReplicaSet');
+  assert.match(
+    event.note ?? '',
+    /^Error creating: pods "refused-[0-9a-z]+-" is forbidden: .*serviceaccount "nobody" not found$/,
+  );
+  await until('it is tried again', async () => ((await told())[0]?.series?.count ?? 0) > 1);
+  assert.equal((await told()).length, 1);
+  await cluster.client.delete(DEPLOYMENTS, 'refused', 'default');
+});
+
 test('a DaemonSet runs everywhere and is updated node by node; nothing moves with OnDelete', async () => {
   await cluster.client.create(DAEMONSETS, daemonSet('agent', 'agent:1'));
   await daemonsCurrent('agent', 'agent:1');
@@ -262,6 +283,35 @@ test('a namespace goes with everything in it', async () => {
   await cluster.client.delete(NAMESPACES, namespace);
   await until('it is gone', async () => !(await exists(NAMESPACES, namespace)));
   assert.deepEqual((await cluster.client.list(PODS, { namespace })).items, []);
+});
+
+test('a namespace of a thousand objects goes as well, but not before its finalizers', async () => {
+  const namespace = 'crowded';
+  await cluster.client.create(NAMESPACES, {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: namespace },
+  });
+  const config = (name: string, finalizers: string[] = []) =>
+    cluster.client.create(CONFIGMAPS, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name, namespace, finalizers },
+    });
+  await config('a-held', ['example.com/held']);
+  for (let made = 0; made < 1000; made += 50)
+    await Promise.all(Array.from({ length: 50 }, (_, index) => config(`c-${made + index}`)));
+  await cluster.client.delete(NAMESPACES, namespace);
+  await until('only what is held is left', async () => {
+    const { items } = await cluster.client.list(CONFIGMAPS, { namespace });
+    return items.length === 1 && items[0]?.metadata.name === 'a-held';
+  });
+  await until('the namespace tells of it', async () => {
+    const { status } = await cluster.client.get(NAMESPACES, namespace);
+    return status?.conditions?.some(each => each.message?.includes('example.com/held')) === true;
+  });
+  await cluster.client.patch(CONFIGMAPS, 'a-held', namespace, { metadata: { finalizers: null } }, 'merge');
+  await until('it is gone', async () => !(await exists(NAMESPACES, namespace)));
 });
 
 test('a node that is not ready is tainted until it is, a cordoned one until it is not', async () => {

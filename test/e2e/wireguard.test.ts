@@ -81,6 +81,31 @@ test('a killed engine leaks nothing, and traffic comes back', async t => {
   assert.equal(await capture.count('net 10.244.0.0/16'), 0, 'pod addresses were seen on the underlay');
 });
 
+test('a pod that goes by the NodePort of its own node gets its answer, sealed', async () => {
+  const selector = { app: 'web' };
+  const web = pod('web', cluster.worker2) as { metadata: { labels: object }; spec: { containers: object[] } };
+  web.metadata.labels = selector;
+  web.spec.containers = [{ name: 'nginx', image: 'nginx' }];
+  await cluster.apply(web);
+  await cluster.apply({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web', namespace: 'default' },
+    spec: { type: 'NodePort', selector, ports: [{ port: 80, nodePort: 30080 }] },
+  });
+  await cluster.kubectl('wait', '--for=condition=Ready', 'pod/web', '--timeout=60s');
+  const capture = await watchUnderlay(cluster, captureFile('nodeport'));
+  for (const url of ['http://172.18.0.3:30080', 'http://web.default.svc.cluster.local']) {
+    await eventually(`an answer from ${url}`, async () => {
+      const page = await cluster.kubectl('exec', 'left', '--', 'curl', '-s', '-m', '2', url);
+      return page.includes('nginx');
+    });
+  }
+  await capture.stop();
+  assert.equal(await capture.count('net 10.244.0.0/16'), 0, 'pod addresses were seen on the underlay');
+  await cluster.kubectl('delete', 'pod/web', 'service/web');
+});
+
 test('every pod of a crowd gets an address of its own, and none leaks', async () => {
   const crowd = 12;
   const nodes = [cluster.worker, cluster.worker2];
@@ -120,10 +145,15 @@ test('with encryption off the same look at the wire does find the marker, and on
   assert.equal((await sealed.stop()).includes(hidden), false, 'the marker was seen in clear');
 });
 
-test('uninstall and install again', async () => {
+test('uninstall and install again, while pods go on sending', async () => {
   await cluster.must('cilium', 'uninstall', '--wait');
   const { code } = await cluster.try('kubectl', 'get', 'ciliumnodes');
   assert.notEqual(code, 0);
+  const capture = await watchUnderlay(cluster, captureFile('installed-again'));
+  const sender = cluster.spawn('kubectl', 'exec', 'left', '--', 'ping', '-i', '0.01', address);
   await cluster.install();
+  sender.kill();
+  await capture.stop();
+  assert.equal(await capture.count('net 10.244.0.0/16'), 0, 'pod addresses were seen on the underlay');
   await eventually('traffic after a new installation', async () => say(cluster, address));
 });

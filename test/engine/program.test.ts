@@ -119,18 +119,15 @@ describe('pellicle-engine', () => {
       { encoding: 'utf8' },
     );
     assert.match(bounded.stderr, /CAP_NET_ADMIN/);
-    const hidden = spawnSync(
-      'unshare',
-      [
-        '--mount',
-        'sh',
-        '-c',
-        `mount -t tmpfs none /dev/net && exec ip netns exec ${left.netns} ${NODE} ${PROGRAM} -f ${left.device}`,
-      ],
-      { encoding: 'utf8' },
-    );
+    const withDevice = (mount: string) => {
+      const start = `exec ip netns exec ${left.netns} ${NODE} ${PROGRAM} -f ${left.device}`;
+      return spawnSync('unshare', ['--mount', 'sh', '-c', `${mount} && ${start}`], { encoding: 'utf8' });
+    };
+    const hidden = withDevice('mount -t tmpfs none /dev/net');
     assert.match(hidden.stderr, /There is no \/dev\/net\/tun/);
-    for (const { status } of [bounded, hidden]) assert.equal(status, 1);
+    const fake = withDevice('mount -t tmpfs none /dev/net && touch /dev/net/tun');
+    assert.match(fake.stderr, /\/dev\/net\/tun is not the TUN device: load the kernel module tun/);
+    for (const { status } of [bounded, hidden, fake]) assert.equal(status, 1);
   });
 
   test('stays alive when its port is taken, says so, and takes the port when it is free', async () => {

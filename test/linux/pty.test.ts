@@ -53,8 +53,14 @@ function container(t: TestContext, socket: string, script: string) {
   return exited;
 }
 
+function socketPath(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'pf-console-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  return join(folder, 'console.sock');
+}
+
 test('a terminal comes from the runtime, has a size, carries both ways, and ends', async t => {
-  const path = join(mkdtempSync(join(tmpdir(), 'pf-console-')), 'console.sock');
+  const path = socketPath(t);
   using socket = listenForConsole(path);
   const script = 'read line; echo "got $line"; stty size; head -c 300000 /dev/zero | tr "\\0" x; echo end';
   const exited = container(t, path, script);
@@ -73,7 +79,7 @@ test('a terminal comes from the runtime, has a size, carries both ways, and ends
 });
 
 test('what is written in one go arrives whole', async t => {
-  const path = join(mkdtempSync(join(tmpdir(), 'pf-console-')), 'console.sock');
+  const path = socketPath(t);
   using socket = listenForConsole(path);
   container(t, path, 'stty raw -echo; echo ready; head -c 200000 | md5sum');
   const terminal = await socket.terminal();
@@ -85,8 +91,8 @@ test('what is written in one go arrives whole', async t => {
   assert.match(output, /^ready\n[0-9a-f]{32} /);
 });
 
-test('says so when no terminal comes', async () => {
-  const path = join(mkdtempSync(join(tmpdir(), 'pf-console-')), 'console.sock');
+test('says so when no terminal comes', async t => {
+  const path = socketPath(t);
   using socket = listenForConsole(path);
   await assert.rejects(socket.terminal(20), /no terminal came over .* within 20 ms/);
   using closed = listenForConsole(`${path}2`);

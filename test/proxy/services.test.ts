@@ -114,6 +114,17 @@ test('from outside by the node port, over both families', async () => {
   }
 });
 
+test('a pod of the node keeps its address on its way through the node port', async () => {
+  await apply([web], slices('web', both));
+  const answers = await ask('c', 'tcp', '172.18.0.3', 30080, 20);
+  assert.deepEqual(new Set(answers), new Set(['a 10.244.1.9', 'b 10.244.1.9']));
+  const six = await ask('c', 'tcp', 'fd00:172:18::3', 30080, 20);
+  assert.deepEqual(new Set(six), new Set(['a fd00:10:244:1::9', 'b fd00:10:244:1::9']));
+  await apply([web], slices('web', ['a']));
+  const itself = await ask('a', 'tcp', '172.18.0.3', 30080, 5);
+  assert.deepEqual(new Set(itself.map(answer => answer.split(' ')[0])), new Set(['a']));
+});
+
 test('a pod reaches itself through the Service', async () => {
   await apply([web], slices('web', ['a']));
   for (const protocol of ['tcp', 'udp'] as const) {

@@ -67,6 +67,8 @@ export async function encryptionStatus(context: CommandContext, flags: Encryptio
 
 async function ask(context: CommandContext, pod: Pod, signal: AbortSignal): Promise<NodeAnswer> {
   const node = pod.spec.nodeName ?? pod.metadata.name;
+  const ready = pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
+  if (!ready) return { node, problem: `${pod.metadata.name} is not ready ("cilium status" says why)` };
   const { connection } = await context.cluster();
   const target = {
     namespace: context.flags.namespace,

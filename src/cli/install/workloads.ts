@@ -108,6 +108,11 @@ export function engineDaemonSet(settings: Settings, namespace: string): Workload
                 ...imageOf(settings.image),
                 command: ['cilium-engine-init', WIREGUARD_DEVICE],
                 env: [{ name: 'LOG_LEVEL', value: settings.engine.logLevel }],
+                readinessProbe: {
+                  exec: { command: ['test', '-S', `/var/run/wireguard/${WIREGUARD_DEVICE}.sock`] },
+                  periodSeconds: 5,
+                  timeoutSeconds: 3,
+                },
                 resources: settings.engine.resources,
                 // Opening /dev/net/tun takes a device that only privileged containers have.
                 securityContext: { privileged: true },

@@ -325,8 +325,12 @@ describe('delete', () => {
     assert.match(await kubectl('get', 'ns', 'leaving'), /Terminating/);
     assert.match(
       await refused(['create', '-n', 'leaving', 'cm', 'x']),
-      /unable to create new content in namespace leaving because it is being terminated/,
+      /configmaps "x" is forbidden: unable to create new content in namespace leaving because it is being terminated/,
     );
+    const unnamed = await server.ask('POST', '/api/v1/namespaces/leaving/configmaps', {
+      metadata: { generateName: 'y-' },
+    });
+    assert.match(unnamed.body.message, /^configmaps "y-" is forbidden: unable to create/);
     await server.ask('PUT', '/api/v1/namespaces/leaving/finalize', {
       metadata: { name: 'leaving' },
       spec: { finalizers: [] },

@@ -225,7 +225,8 @@ describe('get', () => {
       'pod/seen\n',
     );
     const wrong = await refused(['get', 'po', '--field-selector', 'spec.foo=1']);
-    assert.match(wrong, /field label not supported: spec.foo/);
+    assert.equal(wrong.match(/Unable to find/g)?.length, 1);
+    assert.match(wrong, /field selector "spec.foo=1": field label not supported: spec.foo/);
   });
 
   test('-A, --show-labels, --sort-by, several kinds', async () => {

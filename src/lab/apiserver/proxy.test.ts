@@ -1,4 +1,4 @@
-/** logs and exec, through the server, to a kubelet that is a stand-in. */
+/** logs, exec and attach, through the server, to a kubelet that is a stand-in. */
 import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -7,6 +7,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { issueLeaf } from '../cluster/certificates.ts';
 import { follow, startTestServer, type TestServer } from './testing.ts';
 
+const MERGE = 'application/merge-patch+json';
 let server: TestServer;
 let kubelet: Server;
 const asked: string[] = [];
@@ -84,6 +85,20 @@ async function startKubelet(): Promise<Server> {
   });
   made.on('upgrade', (request, socket, head) => {
     asked.push(request.url ?? '');
+    if (!/^\/(exec|attach)\//.test(request.url ?? '')) {
+      const message = request.url?.includes('/two') ? 'pod "two" not found on this node' : 'not found';
+      const body = JSON.stringify({
+        kind: 'Status',
+        apiVersion: 'v1',
+        status: 'Failure',
+        message,
+        code: 404,
+      });
+      socket.end(
+        `HTTP/1.1 404 NotFound\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+      );
+      return;
+    }
     sockets.handleUpgrade(request, socket, head, opened =>
       run(opened, new URL(request.url ?? '', 'https://x').searchParams.getAll('command')),
     );
@@ -147,6 +162,28 @@ test('exec carries input, output and the exit code', async () => {
   const left = await server.kubectl(['exec', 'one', '--', 'exit', '7']);
   assert.deepEqual([left.code, left.stderr.split('\n')[0]], [7, 'going']);
 });
+
+test('attach is carried as exec is', async () => {
+  const attached = await server.kubectl(['attach', '-i', 'one'], 'hello\n');
+  assert.deepEqual([attached.code, attached.stdout], [0, '---\nHELLO\n']);
+  assert.match(asked.at(-1) ?? '', /^\/attach\/default\/one\/main\?(?=.*stdin=true)(?=.*stdout=true)/);
+});
+
+test('port-forward says that it is not there, and what to do, unless the kubelet knows better', async () => {
+  const unserved = await forward('one');
+  assert.match(unserved, /port-forward is not in this lab: .*kubectl exec POD/);
+  const absent = await forward('two');
+  assert.match(absent, /pod "two" not found on this node/);
+});
+
+/** What kubectl says of a port-forward to a pod that runs. */
+async function forward(pod: string): Promise<string> {
+  const path = `/api/v1/namespaces/default/pods/${pod}/status`;
+  await server.ask('PATCH', path, { status: { phase: 'Running' } }, { 'Content-Type': MERGE });
+  const ran = await server.kubectl(['port-forward', `pod/${pod}`, ':80']);
+  assert.notEqual(ran.code, 0);
+  return ran.stderr;
+}
 
 test('a container has to be named where there are several', async () => {
   const answer = await server.ask('GET', '/api/v1/namespaces/default/pods/two/log');

@@ -7,7 +7,7 @@ import type { Api, Call } from './api.ts';
 import { objects, text } from './object.ts';
 import { find } from './read.ts';
 import { allContainers } from './registry/podspec.ts';
-import { badRequest, internal, type StatusError } from './status.ts';
+import { badRequest, internal, StatusError } from './status.ts';
 
 const CONNECT_TIMEOUT = 10_000;
 const LOG_OPTIONS = [
@@ -110,9 +110,9 @@ export function tunnel(
   });
   outgoing.once('response', answer => {
     clearTimeout(timer);
-    socket.write(responseHead(answer, true));
-    answer.pipe(socket);
     answer.once('error', () => socket.destroy());
+    if (kind === 'portforward' && answer.statusCode === 404) void refuseForward(answer, socket);
+    else passOn(answer, socket);
   });
   outgoing.once('error', error => {
     clearTimeout(timer);
@@ -120,6 +120,48 @@ export function tunnel(
   });
   socket.once('close', () => outgoing.destroy());
   outgoing.end();
+}
+
+function passOn(answer: IncomingMessage, socket: Duplex, body?: string): void {
+  socket.write(responseHead(answer, true));
+  if (body === undefined) answer.pipe(socket);
+  else socket.end(body);
+}
+
+const LONGEST_REFUSAL = 64 << 10;
+
+/** A kubelet that has no port-forward says `not found`, which reads as if the pod were gone. */
+async function refuseForward(answer: IncomingMessage, socket: Duplex): Promise<void> {
+  let body = '';
+  try {
+    answer.setEncoding('utf8');
+    for await (const chunk of answer) {
+      body += chunk;
+      if (body.length > LONGEST_REFUSAL) throw new Error('too long');
+    }
+  } catch {
+    socket.destroy();
+    return;
+  }
+  if (statusMessage(body) === 'not found')
+    refuseUpgrade(
+      socket,
+      new StatusError(
+        501,
+        'NotImplemented',
+        'port-forward is not in this lab: ask from inside the cluster, as in ' +
+          'kubectl exec POD -- curl http://ADDRESS:PORT',
+      ),
+    );
+  else passOn(answer, socket, body);
+}
+
+function statusMessage(body: string): string {
+  try {
+    return text(JSON.parse(body), 'message');
+  } catch {
+    return '';
+  }
 }
 
 function join(a: Duplex, b: Duplex): void {

@@ -25,25 +25,21 @@ export function filter(resource: Resource, namespace: string, query: URLSearchPa
   const labels = query.get('labelSelector');
   const fields = query.get('fieldSelector');
   const byLabel = labels ? labelSelector(labels) : undefined;
-  const byField = fields ? fieldMatcher(resource, fields, labels ?? '') : undefined;
+  const byField = fields ? fieldMatcher(resource, fields) : undefined;
   return {
     namespace: resource.namespaced && namespace ? namespace : undefined,
     matches: object => (!byLabel || byLabel(object.metadata.labels ?? {})) && (!byField || byField(object)),
   };
 }
 
-function fieldMatcher(resource: Resource, selector: string, labels: string): (object: KubeObject) => boolean {
+function fieldMatcher(resource: Resource, selector: string): (object: KubeObject) => boolean {
   const terms = fieldSelector(selector);
   const known = resource.strategy.fields;
   const blank = { apiVersion: '', kind: '', metadata: { name: '' } };
   for (const { field } of terms) {
     if (field === 'metadata.name' || field === 'metadata.namespace') continue;
     if (known && Object.hasOwn(known(blank), field)) continue;
-    const what = `/${resource.version}, Resource=${resource.plural}`;
-    throw badRequest(
-      `Unable to find "${resource.group}${what}" that match label selector "${labels}", ` +
-        `field selector "${selector}": field label not supported: ${field}`,
-    );
+    throw badRequest(`field label not supported: ${field}`);
   }
   return object => {
     const more = known?.(object) ?? {};

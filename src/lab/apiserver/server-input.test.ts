@@ -145,6 +145,29 @@ describe('bad input', () => {
     assert.match(strict.body.message, /strict decoding error: unknown field "dta"/);
   });
 
+  test('what nothing in the lab acts on is created with a warning', async () => {
+    const budgets = '/apis/policy/v1/namespaces/default/poddisruptionbudgets';
+    const budget = {
+      apiVersion: 'policy/v1',
+      kind: 'PodDisruptionBudget',
+      metadata: { name: 'idle' },
+      spec: { minAvailable: 1, selector: { matchLabels: { app: 'none' } } },
+    };
+    const made = await post(budgets, budget);
+    assert.equal(made.status, 201);
+    assert.match(
+      String(made.headers.warning),
+      /299 - "nothing in this lab counts the pods of .+ delete it"$/,
+    );
+    assert.equal((await post(budgets, budget)).headers.warning, undefined);
+    assert.equal((await post(MAPS, map('acted-on'))).headers.warning, undefined);
+    const job = ['create', 'cronjob', 'idle', '--image=i', '--schedule=* * * * *'];
+    assert.match(
+      (await server.kubectl(job)).stderr,
+      /^Warning: nothing in this lab runs a CronJob: start it/m,
+    );
+  });
+
   test('paths, queries and methods that are not there', async () => {
     for (const path of [
       '/api/v1/rockets',

@@ -3,6 +3,7 @@ import { admitCreate, admitUpdate, restrictNode } from './admission.ts';
 import { type Call, view } from './api.ts';
 import { trackUpdate } from './apply/managed.ts';
 import { decode, decodeMetadata } from './decode.ts';
+import { warnIdle } from './idle.ts';
 import { metadataProblems } from './names.ts';
 import {
   clone,
@@ -96,12 +97,12 @@ export function create(call: Call, object: KubeObject, track = trackUpdate): Out
   const { metadata } = object;
   if (metadata.resourceVersion)
     throw badRequest('resourceVersion should not be set on objects to be created');
+  requireNamespace(call, metadata.name || metadata.generateName || '');
   if (!metadata.name && metadata.generateName) metadata.name = generated(metadata.generateName, api.random);
   if (request.name && metadata.name !== request.name)
     throw badRequest(
       `the name of the object (${metadata.name}) does not match the name on the URL (${request.name})`,
     );
-  requireNamespace(call);
   for (const field of ['uid', 'selfLink', 'generation', 'deletionTimestamp', 'deletionGracePeriodSeconds'])
     delete metadata[field];
   metadata.uid = api.uuid();
@@ -117,6 +118,7 @@ export function create(call: Call, object: KubeObject, track = trackUpdate): Out
   const storage = stored(resource, object);
   if (api.store.get(resource.storage, metadata.namespace ?? '', metadata.name))
     throw alreadyExists(resource, metadata.name);
+  warnIdle(call);
   if (call.options.dryRun) return { stored: new Stored(storage, api.store.revision), created: true };
   const [change] = api.store.commit({ resource: resource.storage, put: storage });
   return { stored: change!.stored, created: true };
@@ -268,7 +270,7 @@ function carryMetadata(before: ObjectMeta, after: ObjectMeta): void {
     if (after[field]?.length === 0 && field !== 'managedFields') delete after[field];
 }
 
-function requireNamespace(call: Call): void {
+function requireNamespace(call: Call, name: string): void {
   const { api, resource, request } = call;
   if (!resource.namespaced) return;
   const namespaces = { plural: 'namespaces', group: '' };
@@ -277,7 +279,7 @@ function requireNamespace(call: Call): void {
   if (namespace.object.metadata.deletionTimestamp) {
     const error = forbidden(
       resource,
-      request.name || '',
+      name,
       `unable to create new content in namespace ${request.namespace} because it is being terminated`,
     );
     throw new StatusError(403, 'Forbidden', error.message, {

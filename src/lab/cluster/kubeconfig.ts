@@ -26,7 +26,7 @@ export async function addContext(
   identity: ClientIdentity,
   known?: KubeconfigRecord,
 ): Promise<KubeconfigRecord> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const madeFolder = (await mkdir(dirname(path), { recursive: true, mode: 0o700 })) !== undefined;
   return await locked(path, async () => {
     const created = !existsSync(path);
     const document = await load(path);
@@ -60,6 +60,7 @@ export async function addContext(
     return {
       path,
       created: remembered?.created ?? created,
+      ...((remembered?.createdFolder ?? madeFolder) && { createdFolder: true }),
       ...((before ?? remembered?.previousContext) && {
         previousContext: before ?? remembered?.previousContext ?? '',
       }),
@@ -94,7 +95,7 @@ export async function removeContext(
       await save(path, document);
     }
     return removed;
-  }).finally(() => (record.created ? rmdir(dirname(path)).catch(() => {}) : undefined));
+  }).finally(() => (record.createdFolder ? rmdir(dirname(path)).catch(() => {}) : undefined));
 }
 
 async function load(path: string): Promise<Document> {
