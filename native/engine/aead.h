@@ -12,11 +12,18 @@ namespace pellicle {
 const char* cryptoProblem();
 
 // One direction of a keypair. Used by one thread at a time. The key is wiped with the object.
+//
+// OpenSSL's ChaCha20 and Poly1305, put together as RFC 8439, section 2.8 says: its ready-made AEAD makes the one-time key
+// and the last part of a block in calls of their own, each as dear as four blocks at once. Here one call makes the
+// keystream from the block of the one-time key to the end of the last block. For that every buffer has room around it:
+// kFront bytes in front, whose content stays, and kBack bytes behind it, whose content stays where it is read from, not
+// where it is written to.
 class Aead {
  public:
-  enum class Direction { kSeal, kOpen };
+  static constexpr size_t kFront = 64;
+  static constexpr size_t kBack = 80;
 
-  Aead(const uint8_t* key, Direction direction);
+  explicit Aead(const uint8_t* key);
   ~Aead();
   Aead(const Aead&) = delete;
   Aead& operator=(const Aead&) = delete;
@@ -25,9 +32,12 @@ class Aead {
   bool seal(uint64_t counter, const uint8_t* plain, size_t length, uint8_t* out);
 
   // `length` includes the tag. Writes length - 16 bytes, also when it fails: then they mean nothing.
-  bool open(uint64_t counter, const uint8_t* sealed, size_t length, uint8_t* out);
+  bool open(uint64_t counter, uint8_t* sealed, size_t length, uint8_t* out);
 
  private:
+  // `in` with the keystream, and the one-time key of Poly1305.
+  bool crypt(uint64_t counter, const uint8_t* in, size_t length, uint8_t* out, uint8_t* macKey);
+
   EVP_CIPHER_CTX* context_;
 };
 

@@ -29,7 +29,7 @@ class Coalescer {
 
  private:
   static constexpr size_t kMaxHeaders = 128;
-  static constexpr size_t kFront = 64;  // room for the offload header, keeps packets aligned
+  static constexpr size_t kFront = 64;  // room for the offload header and for Aead, keeps packets aligned
   static constexpr size_t kBack = 256;
 
   uint8_t* packet() { return buffer_.get() + kFront; }

@@ -1,9 +1,11 @@
 #include "inspect.h"
 
+#include <algorithm>
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
+#include "aead.h"
 #include "allowedips.h"
 #include "coalesce.h"
 #include "peer.h"
@@ -60,14 +62,51 @@ Napi::Value coalesce(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// A copy of `bytes` with the room around it that Aead needs, filled with 0xee.
+std::vector<uint8_t> withRoom(const uint8_t* bytes, size_t length) {
+  std::vector<uint8_t> result(Aead::kFront + length + Aead::kBack, 0xee);
+  std::copy(bytes, bytes + length, result.data() + Aead::kFront);
+  return result;
+}
+
+uint64_t counterOf(const Napi::Value& value) {
+  bool lossless;
+  return value.As<Napi::BigInt>().Uint64Value(&lossless);
+}
+
+// seal(key, counter, plain): ciphertext and tag, behind the 64 bytes that were in front of them.
+Napi::Value seal(const Napi::CallbackInfo& info) {
+  const auto plain = info[2].As<Napi::Uint8Array>();
+  const auto in = withRoom(plain.Data(), plain.ByteLength());
+  std::vector<uint8_t> out(in.size() + kTagSize, 0xee);
+  Aead aead(info[0].As<Napi::Uint8Array>().Data());
+  const uint8_t* start = in.data() + Aead::kFront;
+  if (!aead.seal(counterOf(info[1]), start, plain.ByteLength(), out.data() + Aead::kFront)) return info.Env().Undefined();
+  return Bytes::Copy(info.Env(), out.data(), Aead::kFront + plain.ByteLength() + kTagSize);
+}
+
+// open(key, counter, sealed): [what is now where it was read, with 64 bytes in front and 80 behind; the packet, behind the
+// 64 bytes that were in front of it], or undefined.
+Napi::Value open(const Napi::CallbackInfo& info) {
+  const auto sealed = info[2].As<Napi::Uint8Array>();
+  auto in = withRoom(sealed.Data(), sealed.ByteLength());
+  std::vector<uint8_t> out(in.size(), 0xee);
+  Aead aead(info[0].As<Napi::Uint8Array>().Data());
+  uint8_t* start = in.data() + Aead::kFront;
+  if (!aead.open(counterOf(info[1]), start, sealed.ByteLength(), out.data() + Aead::kFront)) return info.Env().Undefined();
+  Napi::Array result = Napi::Array::New(info.Env());
+  result.Set(0u, Bytes::Copy(info.Env(), in.data(), in.size()));
+  result.Set(1u, Bytes::Copy(info.Env(), out.data(), Aead::kFront + sealed.ByteLength() - kTagSize));
+  return result;
+}
+
 // replay(counters): which of them are accepted.
 Napi::Value replay(const Napi::CallbackInfo& info) {
   ReplayWindow window;
   const auto counters = info[0].As<Napi::Array>();
   Napi::Array result = Napi::Array::New(info.Env());
   for (uint32_t i = 0; i < counters.Length(); i++) {
-    bool lossless;
-    result.Set(i, window.accept(counters.Get(i).As<Napi::BigInt>().Uint64Value(&lossless)));
+    result.Set(i, window.accept(counterOf(counters.Get(i))));
   }
   return result;
 }
@@ -117,6 +156,8 @@ class AllowedIpsTable : public Napi::ObjectWrap<AllowedIpsTable> {
 void defineInspection(Napi::Env env, Napi::Object exports) {
   exports.Set("split", Napi::Function::New<split>(env));
   exports.Set("coalesce", Napi::Function::New<coalesce>(env));
+  exports.Set("seal", Napi::Function::New<seal>(env));
+  exports.Set("open", Napi::Function::New<open>(env));
   exports.Set("replay", Napi::Function::New<replay>(env));
   exports.Set("AllowedIpsTable", AllowedIpsTable::define(env));
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "endpoint.h"
 #include "limits.h"
 #include "replay.h"
+#include "segment.h"
 
 namespace pellicle {
 
@@ -27,8 +29,8 @@ struct Keypair {
         remoteIndex(remote),
         initiator(isInitiator),
         createdAt(created),
-        sealer(sendKey, Aead::Direction::kSeal),
-        opener(receiveKey, Aead::Direction::kOpen) {}
+        sealer(sendKey),
+        opener(receiveKey) {}
 
   Peer* const peer;
   const uint32_t localIndex;
@@ -52,7 +54,8 @@ class Staging {
   // False when the oldest had to go.
   bool push(const uint8_t* packet, size_t length) {
     auto& slot = slots_[(first_ + count_) % kMaxStaged];
-    slot.assign(packet, packet + length);
+    slot.resize(Aead::kFront + length + kPaddingUnit + Aead::kBack);
+    if (length != 0) std::memcpy(slot.data() + Aead::kFront, packet, length);
     if (count_ < kMaxStaged) {
       count_++;
       return true;
@@ -61,8 +64,11 @@ class Staging {
     return false;
   }
   size_t size() const { return count_; }
-  // Valid until the next push; with room to pad.
-  std::vector<uint8_t>& at(size_t index) { return slots_[(first_ + index) % kMaxStaged]; }
+  // Valid until the next push; with room to pad and seal.
+  Slice at(size_t index) {
+    auto& slot = slots_[(first_ + index) % kMaxStaged];
+    return {slot.data() + Aead::kFront, slot.size() - Aead::kFront - kPaddingUnit - Aead::kBack};
+  }
 
  private:
   std::array<std::vector<uint8_t>, kMaxStaged> slots_;

@@ -34,11 +34,11 @@ void Receiver::handleTrain() {
   followed_ = nullptr;
   if (arrival_.length == 0) return loop_.drops_.count(Drop::kMalformed);
   for (size_t at = 0; at < arrival_.length; at += arrival_.segment) {
-    handleDatagram(arrival_.bytes.get() + at, std::min(arrival_.segment, arrival_.length - at));
+    handleDatagram(arrival_.bytes() + at, std::min(arrival_.segment, arrival_.length - at));
   }
 }
 
-void Receiver::handleDatagram(const uint8_t* datagram, size_t length) {
+void Receiver::handleDatagram(uint8_t* datagram, size_t length) {
   const uint32_t type = length >= 4 ? load<uint32_t>(datagram) : 0;
   if (type == kData && length >= kDataOverhead) return handleData(datagram, length);
   const bool handshake = (type == kInitiation && length == kInitiationSize) ||
@@ -48,7 +48,7 @@ void Receiver::handleDatagram(const uint8_t* datagram, size_t length) {
   if (!loop_.outbox_.tellHandshake(datagram, length, arrival_.from)) loop_.drops_.count(Drop::kHandshakeQueueFull);
 }
 
-void Receiver::handleData(const uint8_t* datagram, size_t length) {
+void Receiver::handleData(uint8_t* datagram, size_t length) {
   Keypair* keypair = loop_.keypair(load<uint32_t>(datagram + 4));
   if (keypair == nullptr) return loop_.drops_.count(Drop::kUnknownIndex);
   const auto counter = load<uint64_t>(datagram + 8);

@@ -18,8 +18,8 @@ class Receiver {
   static constexpr int kTrainsAtOnce = 16;
 
   void handleTrain();
-  void handleDatagram(const uint8_t* datagram, size_t length);
-  void handleData(const uint8_t* datagram, size_t length);
+  void handleDatagram(uint8_t* datagram, size_t length);
+  void handleData(uint8_t* datagram, size_t length);
   void deliver(Peer& peer, const uint8_t* packet, size_t length, size_t datagramLength);
   void authenticated(Keypair& keypair);
   void confirm(Keypair& keypair);

@@ -10,7 +10,9 @@
 namespace pellicle {
 
 Sender::Sender(Loop& loop)
-    : loop_(loop), packet_(new uint8_t[sizeof(Offload) + kMaxPacket + kBack]), sealed_(new uint8_t[kMaxTrain]) {}
+    : loop_(loop),
+      buffer_(new uint8_t[Aead::kFront + kMaxPacket + kPaddingUnit + Aead::kBack]()),
+      sealedBuffer_(new uint8_t[Aead::kFront + kMaxTrain + Aead::kBack]()) {}
 
 void Sender::run() {
   pollfd waiting[] = {{loop_.sendSignal_.fd(), POLLIN, 0}, {loop_.tun_.fd, POLLIN, 0}};
@@ -32,12 +34,13 @@ void Sender::run() {
 }
 
 bool Sender::readOne() {
-  const ssize_t received = read(loop_.tun_.fd, packet_.get(), sizeof(Offload) + kMaxPacket);
+  uint8_t* packet = buffer_.get() + Aead::kFront;
+  const ssize_t received = read(loop_.tun_.fd, packet - sizeof(Offload), sizeof(Offload) + kMaxPacket);
   if (received < 0) return errno == EINTR;
   Offload offload;
   if (static_cast<size_t>(received) <= sizeof offload) return true;
-  std::memcpy(&offload, packet_.get(), sizeof offload);
-  handle(offload, packet_.get() + sizeof offload, static_cast<size_t>(received) - sizeof offload);
+  std::memcpy(&offload, packet - sizeof offload, sizeof offload);
+  handle(offload, packet, static_cast<size_t>(received) - sizeof offload);
   return true;
 }
 
@@ -89,10 +92,8 @@ void Sender::sendStaged(Peer& peer, Keypair* keypair) {
   if (!peer.staging) return;
   const std::unique_ptr<Staging> staging = std::move(peer.staging);
   for (size_t i = 0; i < staging->size(); i++) {
-    std::vector<uint8_t>& packet = staging->at(i);
-    const size_t length = packet.size();
-    packet.resize(length + kPaddingUnit);
-    seal(keypair, packet.data(), length);
+    const Slice packet = staging->at(i);
+    seal(keypair, packet.bytes, packet.length);
   }
   // What was sealed is in the train, not in the staging.
 }
@@ -125,7 +126,7 @@ void Sender::seal(Keypair* keypair, uint8_t* packet, size_t length) {
     train_.keypair = keypair;
     train_.segment = size;
   }
-  uint8_t* datagram = sealed_.get() + train_.length;
+  uint8_t* datagram = sealed() + train_.length;
   const uint64_t counter = keypair->sendCounter++;
   store<uint32_t>(datagram, kData);
   store(datagram + 4, keypair->remoteIndex);
@@ -135,9 +136,9 @@ void Sender::seal(Keypair* keypair, uint8_t* packet, size_t length) {
   const size_t padding = plain - length;
   std::memcpy(behind, packet + length, padding);
   std::memset(packet + length, 0, padding);
-  const bool sealed = keypair->sealer.seal(counter, packet, plain, datagram + kDataHeaderSize);
+  const bool done = keypair->sealer.seal(counter, packet, plain, datagram + kDataHeaderSize);
   std::memcpy(packet + length, behind, padding);
-  if (!sealed) return loop_.drops_.count(Drop::kSendFailed);
+  if (!done) return loop_.drops_.count(Drop::kSendFailed);
   train_.length += size;
   train_.count++;
   train_.complete = size < train_.segment;
@@ -154,7 +155,7 @@ void Sender::flush() {
   if (!to.known()) return loop_.drops_.count(Drop::kNoEndpoint, train.count);
   if (sockets == nullptr || sockets->of(to) < 0) return loop_.drops_.count(Drop::kNoSocket, train.count);
   bool sourceFailed = false;
-  const int error = sendTrain(sockets->of(to), to, sealed_.get(), train.length, train.segment, 0, sourceFailed);
+  const int error = sendTrain(sockets->of(to), to, sealed(), train.length, train.segment, 0, sourceFailed);
   if (sourceFailed) loop_.forgetSource(peer, to);
   if (error != 0) {
     loop_.drops_.count(Drop::kSendFailed, train.count);

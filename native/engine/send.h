@@ -26,7 +26,6 @@ class Sender {
     bool data = false;  // more than keepalives
   };
 
-  static constexpr size_t kBack = 64;  // room to pad behind the packet
   static constexpr int kReadsAtOnce = 64;
 
   // False when nothing waits.
@@ -37,14 +36,15 @@ class Sender {
   void stage(Peer& peer, const uint8_t* packet, size_t length);
   // The current keypair if it may still seal, else null.
   Keypair* sealing(Peer& peer) const;
-  // `packet` has 16 bytes behind it that may be overwritten for a while.
+  // `packet` has 16 bytes behind it that may be overwritten for a while, and the room that Aead needs around it.
   void seal(Keypair* keypair, uint8_t* packet, size_t length);
   void flush();
   size_t padded(size_t length) const;
+  uint8_t* sealed() { return sealedBuffer_.get() + Aead::kFront; }
 
   Loop& loop_;
-  std::unique_ptr<uint8_t[]> packet_;
-  std::unique_ptr<uint8_t[]> sealed_;
+  std::unique_ptr<uint8_t[]> buffer_;
+  std::unique_ptr<uint8_t[]> sealedBuffer_;
   Train train_;
   int64_t now_ = 0;
 };

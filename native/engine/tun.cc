@@ -45,6 +45,8 @@ std::string describeAttach(const std::string& name, int code) {
   switch (code) {
     case EPERM:
       return "No right to make the TUN device " + name + ": the engine needs CAP_NET_ADMIN.";
+    case ENOTTY:
+      return "/dev/net/tun is not the TUN device: load the kernel module tun, or give the container the device.";
     case EBUSY:
       return "The TUN device " + name + " is in use by another process: stop that one, or take another name.";
     case EINVAL:

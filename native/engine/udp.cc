@@ -157,7 +157,7 @@ int sendTrain(int fd, const Endpoint& to, const uint8_t* bytes, size_t length, s
 
 bool receiveTrain(int fd, Arrival& arrival) {
   Control room;
-  iovec data{arrival.bytes.get(), Arrival::kRoom};
+  iovec data{arrival.bytes(), Arrival::kRoom};
   msghdr message{};
   arrival.from = Endpoint();
   message.msg_name = &arrival.from.any;

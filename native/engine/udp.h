@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "aead.h"
 #include "endpoint.h"
 
 namespace pellicle {
@@ -41,7 +42,8 @@ int sendTrain(int fd, const Endpoint& to, const uint8_t* bytes, size_t length, s
 // A buffer to receive into, with what came in.
 struct Arrival {
   static constexpr size_t kRoom = 65'536;
-  std::unique_ptr<uint8_t[]> bytes{new uint8_t[kRoom]};
+  std::unique_ptr<uint8_t[]> buffer{new uint8_t[Aead::kFront + kRoom + Aead::kBack]()};
+  uint8_t* bytes() { return buffer.get() + Aead::kFront; }
   size_t length = 0;
   size_t segment = 0;  // equal datagrams of this size side by side, the last one maybe shorter
   Endpoint from;

@@ -103,6 +103,13 @@ export interface EngineAddon {
   split(packet: Uint8Array): Buffer[] | undefined;
   /** What is written to the TUN for these packets; undefined stands for one that failed to open. */
   coalesce(packets: (Uint8Array | undefined)[]): Buffer[];
+  /** Ciphertext and tag, behind the 64 bytes that were in front of where they were written: each 0xee at first. */
+  seal(key: Uint8Array, counter: bigint, plain: Uint8Array): Buffer | undefined;
+  /**
+   * Where it was read, with 64 bytes in front and 80 behind, and the packet behind 64 bytes: all these were 0xee at first.
+   * Undefined when the tag is wrong.
+   */
+  open(key: Uint8Array, counter: bigint, sealed: Uint8Array): [read: Buffer, written: Buffer] | undefined;
   /** Which of the counters pass the replay window. */
   replay(counters: bigint[]): boolean[];
   AllowedIpsTable: new () => {

@@ -66,9 +66,11 @@ machine. Every figure is taken from one program after the other before the next 
 ${run.seconds} s. The table has medians. "Ours is better" is the median of the ratios within each round, which other work on the machine moves
 less: 2.00 × is twice the rate or half the cost.
 
+- **Names** carry the version that a program tells of itself. Debian 13's wireguard-go (package 0.0.20231211) says 20230223.
 - **CPU** is user and system time of the programs at both ends, without iperf3 and without what the kernel does on its own account. A GB is
-  10^9 bytes of TCP payload. For UDP it is the time for a packet that arrived, at a fixed offered rate; bytes are those of the packet inside.
-- **Loss** at a fixed rate on a shared machine tells how it was scheduled more than anything else.
+  10^9 bytes of TCP payload. For UDP it is the time for a packet that came out of the tunnel, at a fixed offered rate; bytes are those of
+  the packet inside.
+- **Loss** is between the sender and the other end of the tunnel. On a shared machine it tells how that was scheduled more than anything else.
 - **Handshakes** are answers to initiations from 1,000 different peers, eight outstanding, over loopback. A dash: not all were answered (a
   program may take that for an attack).
 - **Memory** is what is resident after 1 and 1,000 peers were configured that nobody uses. The engine is a Node.js program and starts with

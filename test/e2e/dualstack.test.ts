@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { Cluster, eventually, pod } from './cluster.ts';
 import { say, watchUnderlay } from './traffic.ts';
 
-const cluster = new Cluster('e2e-dual');
+const cluster = new Cluster(`dual-${process.pid}`);
 const captures = mkdtempSync(join(tmpdir(), 'pellicle-captures-'));
 let addresses: string[] = [];
 

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { Cluster, eventually, pod } from './cluster.ts';
 import { say, startPing, watchUnderlay } from './traffic.ts';
 
-const cluster = new Cluster('e2e');
+const cluster = new Cluster(`e2e-${process.pid}`);
 const captures = mkdtempSync(join(tmpdir(), 'pellicle-captures-'));
 const captureFile = (name: string) => join(captures, `${name}.pcap`);
 let address = '';
