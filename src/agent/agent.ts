@@ -2,18 +2,20 @@
 import { existsSync, mkdirSync, watch } from 'node:fs';
 import type { Server } from 'node:http';
 import { CniServer } from '../cni/server.ts';
+import { DriverUnavailable } from '../drivers/driver.ts';
 import { HostGround } from '../drivers/host-ground.ts';
 import { HostPaths } from '../drivers/host-paths.ts';
 import { WireGuardEngine } from '../drivers/wireguard-engine.ts';
 import { connect, type KubeClient } from '../kube/client.ts';
 import { Recorder } from '../kube/events.ts';
-import { CONFIGMAPS } from '../kube/types.ts';
 import { probe } from '../linux/probe.ts';
 import { openRtnetlink, type Rtnetlink } from '../linux/rtnetlink.ts';
-import { type AgentConfig, podSubnetsOf } from '../model/config.ts';
+import type { AgentConfig } from '../model/config.ts';
 import { WIREGUARD_DEVICE, WIREGUARD_PORT } from '../model/names.ts';
 import { type Handlers, json, serveTcp, serveUnix, text } from './api.ts';
+import { kubeadmSubnets } from './cluster-cidrs.ts';
 import { Controllers } from './controllers.ts';
+import { driftWatch } from './drift.ts';
 import { EndpointObjects, endpointId } from './endpoints.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { reasonOf } from './kernel-events.ts';
@@ -22,11 +24,12 @@ import { createLog, type Log, messageOf } from './log.ts';
 import { Loop } from './loop.ts';
 import { Counters, metricsText } from './metrics.ts';
 import { type AgentOptions, paths } from './options.ts';
+import { longestPauseMs, Outages } from './outages.ts';
 import { credentials } from './pod.ts';
 import { preflight, udpPortFree } from './preflight.ts';
+import { notReady } from './readiness.ts';
 import { PreflightError, Reconciler } from './reconcile.ts';
 import { type AgentStatus, agentStatus } from './status.ts';
-import { raiseEndpoints } from './uninstall.ts';
 import { Verdicts } from './verdicts.ts';
 import { VERSION } from './version.ts';
 import { readBootId, World } from './world.ts';
@@ -45,12 +48,6 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   }
 }
 
-const API_VERSIONS = [
-  'cilium/v2::CiliumEndpoint',
-  'cilium/v2::CiliumNode',
-  'core/v1::ConfigMap',
-  'core/v1::Node',
-];
 /** After a failure: soon again, as an engine takes a moment to listen on its new socket. */
 const FIRST_PAUSE_MS = 100;
 const CHECK_MS = 30_000;
@@ -70,14 +67,15 @@ class Agent {
   #world!: World;
   #rtnetlink!: Rtnetlink;
   #reconciler!: Reconciler;
+  #outages!: Outages;
   #verdicts!: Verdicts;
   #heartbeat!: Heartbeat;
   #wireguard!: WireGuardEngine;
   #cni!: CniServer;
   #endpoints!: EndpointObjects;
   #loop!: Loop;
+  #drift!: Loop;
   #kubernetes: { version: string; problem?: string } = { version: '', problem: 'not asked yet' };
-  #subnets: string[] | undefined;
   #seesAll = false;
 
   constructor(options: AgentOptions) {
@@ -108,17 +106,28 @@ class Agent {
     });
     this.#endpoints = this.#makeEndpoints();
     this.#reconciler = await this.#makeReconciler();
-    this.#verdicts = this.#makeVerdicts();
+    const recorder = this.#makeRecorder();
+    this.#verdicts = this.#makeVerdicts(recorder);
+    this.#outages = new Outages({
+      recorder,
+      nodeName: this.#options.nodeName,
+      state: this.#reconciler.state,
+      lookUp: name => this.#world.ciliumNodes.get(name),
+    });
     this.#loop = this.#makeLoop();
+    this.#drift = driftWatch({
+      state: this.#reconciler.state,
+      drifted: () => this.#wireguard.drifted(),
+      repair: () => this.#trigger('drift', { now: true }),
+    });
     await this.#serve();
     await this.#cni.start();
-    const raised = await raiseEndpoints(this.#rtnetlink, this.#cni.endpoints());
-    if (raised > 0) this.#log.info('pods from before an uninstall are connected again', { pods: raised });
     this.#watchNode();
     void this.#askVersion();
     await this.#world.start();
     this.#seesAll = true;
     this.#trigger('start', { now: true });
+    this.#drift.trigger('start');
   }
 
   /** Leaves the data plane as it is: kernel and engine go on without an agent. */
@@ -128,7 +137,12 @@ class Agent {
     this.#heartbeat?.stop();
     const tcp = [...this.#tcp.values()].flatMap(({ server }) => server ?? []);
     for (const server of [...this.#servers, ...tcp]) server.close().closeAllConnections();
-    const done = Promise.all([this.#loop?.stop(), this.#endpoints?.stop(), this.#cni?.stop()]);
+    const done = Promise.all([
+      this.#loop?.stop(),
+      this.#drift?.stop(),
+      this.#endpoints?.stop(),
+      this.#cni?.stop(),
+    ]);
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([done, new Promise(resolve => (timer = setTimeout(resolve, STOP_LIMIT_MS)))]);
     clearTimeout(timer);
@@ -194,7 +208,7 @@ class Agent {
         const portFree = () => udpPortFree(WIREGUARD_PORT);
         return preflight({ config, abilities: await probe(), deviceThere, portFree });
       },
-      clusterPodCIDRs: () => this.#clusterSubnets(),
+      clusterPodCIDRs: kubeadmSubnets(this.#client),
       cni: this.#cni,
       cniPaths: { conflist, binary: cniBinary, shim: cniShim, socketPath: cniSocket },
       bootId: await readBootId(),
@@ -202,19 +216,21 @@ class Agent {
     });
   }
 
-  #makeVerdicts(): Verdicts {
-    const log = this.#log.with({ subsys: 'verdicts' });
-    const { nodeName } = this.#options;
-    const recorder = new Recorder(this.#client, {
+  #makeRecorder(): Recorder {
+    const log = this.#log.with({ subsys: 'events' });
+    return new Recorder(this.#client, {
       controller: 'cilium-agent',
-      instance: nodeName,
+      instance: this.#options.nodeName,
       log: message => log.warning(message),
     });
+  }
+
+  #makeVerdicts(recorder: Recorder): Verdicts {
     return new Verdicts({
       client: this.#client,
       recorder,
-      nodeName,
-      log,
+      nodeName: this.#options.nodeName,
+      log: this.#log.with({ subsys: 'verdicts' }),
       lookUp: name => this.#world.ciliumNodes.get(name),
     });
   }
@@ -225,11 +241,13 @@ class Agent {
       debounceMs: 30,
       everyMs: CHECK_MS,
       firstPauseMs: FIRST_PAUSE_MS,
+      longestPauseMs,
       run: reasons => this.#round(reasons),
       onError: (error, pauseMs) => {
         this.#counters.rounds.failure++;
         if (error instanceof PreflightError && !this.#reconciler.state.ready) this.onFatal(error);
         else log.warning(messageOf(error), { 'try-again-in': `${pauseMs}ms` });
+        if (error instanceof DriverUnavailable) this.#outages.tell(error, performance.now());
       },
     });
   }
@@ -238,6 +256,7 @@ class Agent {
     this.#log.debug('round', { reasons: reasons.join(', ') });
     await this.#controllers.run('reconcile', () => this.#reconciler.round());
     this.#counters.rounds.success++;
+    this.#outages.over();
     const { config, plan, self } = this.#reconciler.state;
     if (!config || !plan || !self) return;
     await this.#serveAsConfigured(config);
@@ -317,10 +336,10 @@ class Agent {
     };
   }
 
-  /** 503 with a sentence until pods can come. */
+  /** 503 with a sentence until pods can come, and while what they send elsewhere is dropped. */
   #ready() {
-    const { ready, problem } = this.#reconciler.state;
-    return ready ? text('ok\n') : text(`${problem ?? 'starting'}\n`, 503);
+    const reason = notReady(this.#reconciler.state, performance.now());
+    return reason === undefined ? text('ok\n') : text(`${reason}\n`, 503);
   }
 
   async #metrics() {
@@ -338,7 +357,6 @@ class Agent {
       round: this.#reconciler.state,
       kubernetes:
         watchProblem === undefined ? this.#kubernetes : { ...this.#kubernetes, problem: watchProblem },
-      apiVersions: API_VERSIONS,
       cni: { conflist: this.#paths.conflist, written: existsSync(this.#paths.conflist) },
       endpointAddresses: endpoints.flatMap(({ ips }) => ips),
       controllers: this.#controllers.states(),
@@ -376,22 +394,5 @@ class Agent {
       this.#kubernetes = { version: '', problem: messageOf(error) };
       setTimeout(() => void this.#askVersion(), 10_000).unref();
     }
-  }
-
-  /** kubeadm's, once found: it does not change while the cluster lives. */
-  async #clusterSubnets(): Promise<string[]> {
-    if (this.#subnets) return this.#subnets;
-    const { data } = await this.#client.get(CONFIGMAPS, 'kubeadm-config', 'kube-system').catch(error => {
-      throw new Error(
-        `cluster-pod-cidrs is not in cilium-config, and kubeadm's is not to be had either: ${messageOf(error)}`,
-      );
-    });
-    const subnets = podSubnetsOf(data?.['ClusterConfiguration'] ?? '');
-    if (subnets.length === 0)
-      throw new Error(
-        'neither cilium-config (cluster-pod-cidrs) nor kubeadm-config (podSubnet) names the CIDRs of the pods',
-      );
-    this.#subnets = subnets;
-    return subnets;
   }
 }

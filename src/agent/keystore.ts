@@ -1,5 +1,5 @@
 /** The node's WireGuard private key: 32 raw bytes in a file that only its owner reads, kept over restarts. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { chmod, link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -53,7 +53,7 @@ async function readKey(path: string): Promise<StoredKey | undefined> {
 
 /** Whole or not at all: a temporary file, then a hard link, which fails if the name is taken. */
 async function createKey(path: string, key: Uint8Array): Promise<void> {
-  const temporary = `${path}.${process.pid}`;
+  const temporary = `${path}.${randomUUID()}`;
   const file = await open(temporary, 'w', 0o600);
   try {
     await file.writeFile(clamp(key));

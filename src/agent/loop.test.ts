@@ -2,12 +2,20 @@ import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { Loop } from './loop.ts';
 
+const URGENT = new Error('soon');
+
 function loop(run: (reasons: string[]) => Promise<void>) {
   const pauses: number[] = [];
   const made = new Loop({
     run,
     onError: (_, pauseMs) => pauses.push(pauseMs),
-    ...{ debounceMs: 10, everyMs: 1000, firstPauseMs: 100, longestPauseMs: 400, random: () => 0.5 },
+    ...{
+      debounceMs: 10,
+      everyMs: 1000,
+      firstPauseMs: 100,
+      longestPauseMs: error => (error === URGENT ? 200 : 400),
+      random: () => 0.5,
+    },
   });
   return { loop: made, pauses };
 }
@@ -64,6 +72,19 @@ test('a failure is tried again with growing pauses, and keeps its reasons', asyn
     runs,
     Array.from({ length: 5 }, () => ['a']),
   );
+});
+
+test('the longest pause is by what failed last', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  const errors = [new Error('no'), new Error('no'), new Error('no'), URGENT];
+  const { loop: made, pauses } = loop(async () => {
+    throw errors.shift() ?? URGENT;
+  });
+  made.trigger('a', { now: true });
+  await pass(0);
+  for (const pause of [100, 200, 400]) await pass(pause);
+  assert.deepEqual(pauses, [100, 200, 400, 200]);
 });
 
 test('without requests it still runs from time to time', async t => {

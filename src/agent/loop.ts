@@ -9,7 +9,8 @@ export interface LoopOptions {
   /** Runs at least this often. */
   everyMs: number;
   firstPauseMs?: number;
-  longestPauseMs?: number;
+  /** By what failed; default 15 s. */
+  longestPauseMs?: (error: unknown) => number;
   /** In [0, 1): spreads pauses and periods. */
   random?: () => number;
 }
@@ -22,6 +23,7 @@ export class Loop {
   #due = Number.POSITIVE_INFINITY;
   #running: Promise<void> | undefined;
   #failures = 0;
+  #lastError: unknown;
   #stopped = false;
 
   constructor(options: LoopOptions) {
@@ -70,6 +72,7 @@ export class Loop {
       this.#failures = 0;
     } catch (error) {
       this.#failures++;
+      this.#lastError = error;
       for (const reason of reasons) this.#reasons.add(reason);
       this.#options.onError(error, this.#pause());
     }
@@ -82,7 +85,7 @@ export class Loop {
   }
 
   #pause(): number {
-    const { firstPauseMs = 250, longestPauseMs = 15_000 } = this.#options;
-    return Math.min(longestPauseMs, firstPauseMs * 2 ** (this.#failures - 1));
+    const { firstPauseMs = 250, longestPauseMs = () => 15_000 } = this.#options;
+    return Math.min(longestPauseMs(this.#lastError), firstPauseMs * 2 ** (this.#failures - 1));
   }
 }

@@ -24,7 +24,7 @@ import type { SelfNode } from '../model/snapshot.ts';
 import { removeKey } from './keystore.ts';
 import type { Log } from './log.ts';
 import { ownNode, publishOwnNode } from './own-node.ts';
-import { lowerEndpoints } from './uninstall.ts';
+import { lowerEndpoints, raiseEndpoints } from './uninstall.ts';
 import { type World, WorldError } from './world.ts';
 
 export interface ReconcilerOptions {
@@ -59,6 +59,8 @@ export interface RoundState {
   ready: boolean;
   /** Everything of ours is off the node. */
   uninstalled: boolean;
+  /** Since when (`performance.now()`) this node can neither seal nor open; absent while it can. */
+  deafSince?: number;
   /** Why the last round was not whole, as a sentence. */
   problem?: string;
 }
@@ -105,6 +107,7 @@ export class Reconciler {
       for (const what of done) log.info(what);
     };
     tell(await ground.apply(nodePlan.ground));
+    if (!this.state.ready) await this.#raiseEndpoints();
     const deaf = await this.#wireguard(nodePlan, privateKey, tell);
     if (!deaf) await this.#advertise(config, self, publicKey);
     const deviceThere = !nodePlan.wireguard || (await rtnetlink.link(WIREGUARD_DEVICE)) !== undefined;
@@ -117,17 +120,26 @@ export class Reconciler {
     this.state.ready = true;
   }
 
+  /** Never before the guards stand: the default route would have the pods' packets. */
+  async #raiseEndpoints(): Promise<void> {
+    const { rtnetlink, cni, log } = this.#options;
+    const pods = await raiseEndpoints(rtnetlink, cni.endpoints());
+    if (pods > 0) log.info('pods from before an uninstall are connected again', { pods });
+  }
+
   /** Answers why this node cannot open what is sealed for it; undefined when it can. */
   async #wireguard(
     nodePlan: NodePlan,
     privateKey: Uint8Array | undefined,
     tell: (done: string[]) => void,
   ): Promise<Error | undefined> {
-    if (!nodePlan.wireguard || !privateKey) return undefined;
     try {
-      tell(await this.#options.wireguard.apply({ ...nodePlan.wireguard, privateKey }));
+      if (nodePlan.wireguard && privateKey)
+        tell(await this.#options.wireguard.apply({ ...nodePlan.wireguard, privateKey }));
+      delete this.state.deafSince;
       return undefined;
     } catch (error) {
+      this.state.deafSince ??= performance.now();
       if (error instanceof DriverUnavailable) return error;
       throw error;
     }
@@ -190,6 +202,7 @@ export class Reconciler {
     if (!this.state.uninstalled) log.info('everything of ours is off this node');
     this.state.uninstalled = true;
     delete this.state.plan;
+    delete this.state.deafSince;
   }
 
   async #clusterPodCIDRs(config: AgentConfig, self: SelfNode): Promise<string[]> {

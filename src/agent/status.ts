@@ -74,7 +74,6 @@ export interface StatusSources {
   nodeName: string;
   round: RoundState;
   kubernetes: { version: string; problem?: string };
-  apiVersions: string[];
   cni: { conflist: string; written: boolean };
   endpointAddresses: string[];
   controllers: ControllerState[];
@@ -82,6 +81,13 @@ export interface StatusSources {
   beatsAt: number | undefined;
   observeWireGuard: () => Promise<WireGuardObserved>;
 }
+
+const API_VERSIONS = [
+  'cilium/v2::CiliumEndpoint',
+  'cilium/v2::CiliumNode',
+  'core/v1::ConfigMap',
+  'core/v1::Node',
+];
 
 export async function agentStatus(sources: StatusSources): Promise<AgentStatus> {
   const { round } = sources;
@@ -93,7 +99,7 @@ export async function agentStatus(sources: StatusSources): Promise<AgentStatus> 
     kubernetes: {
       state: sources.kubernetes.problem === undefined ? 'Ok' : 'Failure',
       msg: sources.kubernetes.problem ?? sources.kubernetes.version,
-      'k8s-api-versions': sources.apiVersions,
+      'k8s-api-versions': API_VERSIONS,
     },
     cni: sources.cni,
     ipam: ipamStatus(self?.podCIDRs ?? [], sources.endpointAddresses),

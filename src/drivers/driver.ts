@@ -42,7 +42,14 @@ export interface ObservedPeer {
   sentBytes: number;
 }
 
-/** The device cannot be driven now (no engine, no answer). It is worth trying again. */
+/** The device cannot be driven now (no engine, no answer, its port taken). It is worth trying again. */
 export class DriverUnavailable extends Error {
   override readonly name = 'DriverUnavailable';
+  /** Of an Event. */
+  readonly reason: 'EngineUnavailable' | 'PortTaken';
+
+  constructor(message: string, reason: DriverUnavailable['reason'] = 'EngineUnavailable') {
+    super(message);
+    this.reason = reason;
+  }
 }

@@ -16,6 +16,8 @@ export interface NftPlan {
  * - With encryption on, nothing comes to a pod straight off the wire: pods of other nodes, and the nodes themselves, send
  *   through the tunnel, and answers to what left the cluster come to the node's address. (The rule that refuses the
  *   pods' addresses there stands beside this, should somebody flush nftables.)
+ * - With encryption on, nothing for a pod goes out onto the wire: routes that should lead it into the tunnel may be gone,
+ *   as network managers flush rules and routes that they do not know.
  * - What leaves the cluster from a local pod takes the node's address.
  * - What this node itself (or a client outside) sends to a pod on another node takes the CiliumInternalIP, so that the
  *   answer comes back through the tunnel, too, and never in the clear to the node's address.
@@ -43,12 +45,11 @@ export function netfilter(
     ];
   });
   const leaving = block(lines);
-  const arriving = block([
-    ...NO_SPOOFING,
-    ...(config.encryption === 'disabled' ? [] : clusterPodCIDRs.map(offTheWire)),
-  ]);
+  const sealed = config.encryption === 'disabled' ? [] : clusterPodCIDRs;
+  const arriving = block([...NO_SPOOFING, ...sealed.map(cidr => onTheWire('iifname', cidr))]);
+  const guard = block(sealed.map(cidr => onTheWire('oifname', cidr)));
   const version = `v_${createHash('sha256')
-    .update(arriving + leaving)
+    .update(arriving + guard + leaving)
     .digest('hex')
     .slice(0, 12)}`;
   const script = `table inet ${NFT_TABLE}
@@ -59,6 +60,9 @@ table inet ${NFT_TABLE} {
   chain arriving {
     type filter hook prerouting priority raw; policy accept;
 ${arriving}  }
+  chain guard {
+    type filter hook postrouting priority filter; policy accept;
+${guard}  }
   chain leaving {
     type nat hook postrouting priority 90; policy accept;
 ${leaving}  }
@@ -73,9 +77,9 @@ const NO_SPOOFING = [
   'iifname "lxc*" ip6 saddr != { ::, fe80::/10 } fib saddr . iif oif eq 0 drop',
 ];
 
-function offTheWire(podCIDR: string): string {
+function onTheWire(device: 'iifname' | 'oifname', podCIDR: string): string {
   const ip = familyOf(podCIDR) === 4 ? 'ip' : 'ip6';
-  return `iifname != { "lo", "cilium_*", "lxc*" } ${ip} daddr ${podCIDR} drop`;
+  return `${device} != { "lo", "cilium_*", "lxc*" } ${ip} daddr ${podCIDR} drop`;
 }
 
 function block(lines: string[]): string {

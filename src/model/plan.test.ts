@@ -155,6 +155,19 @@ test('arriving: pods speak with their own addresses, and with encryption on noth
   assert.doesNotMatch(off, wire);
 });
 
+test('guard: with encryption on, nothing for a pod goes out onto the wire, of either family', () => {
+  const dual = { ...self, podCIDRs: ['10.244.1.0/24', 'fd00:10:244:1::/64'] };
+  const script = (encryption: string) =>
+    of({ 'enable-wireguard': encryption, 'enable-ipv6': 'true' }, [], dual).ground.nft.script;
+  const hook = /chain guard \{\n +type filter hook postrouting priority filter; policy accept;\n/;
+  assert.match(script('true'), hook);
+  for (const daddr of ['ip daddr 10.244.0.0/16', 'ip6 daddr fd00:10:244::/56']) {
+    const line = `oifname != { "lo", "cilium_*", "lxc*" } ${daddr} drop\n`;
+    assert.ok(script('true').includes(line), script('true'));
+    assert.ok(!script('false').includes(line));
+  }
+});
+
 test('masquerade: pods that leave the cluster, and the node itself when it goes through the tunnel', () => {
   const { script, version } = of({ 'enable-wireguard': 'true' }, []).ground.nft;
   assert.match(

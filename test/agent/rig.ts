@@ -90,14 +90,17 @@ export class Rig {
       tcpdump.stderr!.on('data', data => String(data).includes('listening on') && resolve());
       tcpdump.once('exit', code => reject(new Error(`tcpdump ended with ${code}`)));
     });
-    await during();
-    // What was sent before this is in the file when this is.
-    const last = randomBytes(16);
-    await this.#switch.sh(`ping -n -c 1 -W 1 -p ${last.toString('hex')} 172.18.0.2`);
-    await until('the capture is written', async () => readFileSync(file).includes(last));
     const ended = new Promise(resolve => tcpdump.once('exit', resolve));
-    tcpdump.kill('SIGINT');
-    await ended;
+    try {
+      await during();
+      // What was sent before this is in the file when this is.
+      const last = randomBytes(16);
+      await this.#switch.sh(`ping -n -c 1 -W 1 -p ${last.toString('hex')} 172.18.0.2`);
+      await until('the capture is written', async () => readFileSync(file).includes(last));
+    } finally {
+      tcpdump.kill('SIGINT');
+      await ended;
+    }
     return readFileSync(file);
   }
 
