@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startTestServer, type TestServer } from './testing.ts';
+import { lines, pod, refused, words } from './testing-samples.ts';
 
 let server: TestServer;
 before(async () => {
@@ -10,40 +11,6 @@ before(async () => {
 after(() => server.close());
 
 const kubectl = (...args: string[]) => server.run(args);
-const lines = (text: string) => text.trimEnd().split('\n');
-const words = (line = '') => line.trim().split(/\s{2,}/);
-
-async function refused(args: string[], input?: string): Promise<string> {
-  const ran = await server.kubectl(args, input);
-  assert.notEqual(ran.code, 0, ran.stdout);
-  return ran.stderr.trim();
-}
-
-const _daemonset = (name: string, image = 'pellicle/cilium:v0.1.0') => `
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: ${name}, labels: {k8s-app: ${name}}}
-spec:
-  selector: {matchLabels: {k8s-app: ${name}}}
-  template:
-    metadata: {labels: {k8s-app: ${name}}}
-    spec:
-      hostNetwork: true
-      containers:
-      - name: agent
-        image: ${image}
-        env: [{name: A, value: "1"}, {name: B, value: "2"}]
-        ports: [{containerPort: 80}]
-`;
-
-const pod = (name: string, more = '') => `
-apiVersion: v1
-kind: Pod
-metadata: {name: ${name}, labels: {app: ${name}}}
-spec:
-  ${more}
-  containers: [{name: main, image: busybox, command: [sleep, "99"]}]
-`;
 
 describe('custom resources', () => {
   const definition = `
@@ -118,7 +85,7 @@ spec:
 
   test('what the schema does not allow is refused in the words of the real server', async () => {
     const why = async (spec: string) =>
-      refused(['create', '-f', '-'], node(spec).replace('kind-worker2', 'bad'));
+      refused(server, ['create', '-f', '-'], node(spec).replace('kind-worker2', 'bad'));
     assert.match(
       await why('size: 0'),
       /spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1/,
@@ -143,7 +110,7 @@ spec:
     );
     assert.equal(await kubectl('get', 'cn', 'kind-worker2', '-o', 'jsonpath={.spec.size}'), '8');
     assert.match(
-      await refused(['patch', 'cn', 'kind-worker2', '-p', '{"spec":{}}']),
+      await refused(server, ['patch', 'cn', 'kind-worker2', '-p', '{"spec":{}}']),
       /application\/strategic-merge-patch\+json is not supported|strategic merge patch is not supported|UnsupportedMediaType|unknown format/,
     );
   });
@@ -179,7 +146,7 @@ spec:
       /ciliumnodes +cn +cilium.io\/v2 +false +CiliumNode/,
     );
     await kubectl('delete', 'crd', 'ciliumnodes.cilium.io');
-    assert.match(await refused(['get', 'cn']), /could not find the requested resource/);
+    assert.match(await refused(server, ['get', 'cn']), /could not find the requested resource/);
     assert.equal(server.api.store.list('ciliumnodes.cilium.io').length, 0);
   });
 });
@@ -237,15 +204,15 @@ describe('about the cluster', () => {
     const words =
       'User "system:serviceaccount:default:poor" cannot list resource "pods" in API group "" in the namespace "default"';
     assert.equal(
-      await refused(['get', 'pods', as]),
+      await refused(server, ['get', 'pods', as]),
       `Error from server (Forbidden): pods is forbidden: ${words}`,
     );
     await kubectl('create', 'role', 'reader', '--verb=get,list', '--resource=pods');
     await kubectl('create', 'rolebinding', 'reader', '--role=reader', '--serviceaccount=default:poor');
     await kubectl('get', 'pods', as);
-    assert.match(await refused(['get', 'pods', '-A', as]), /at the cluster scope/);
+    assert.match(await refused(server, ['get', 'pods', '-A', as]), /at the cluster scope/);
     assert.match(
-      await refused(['delete', 'pod', 'ready', as]),
+      await refused(server, ['delete', 'pod', 'ready', as]),
       /pods "ready" is forbidden: User .* cannot delete resource "pods"/,
     );
   });

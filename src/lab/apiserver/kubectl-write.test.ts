@@ -4,6 +4,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { startTestServer, type TestServer } from './testing.ts';
+import { daemonset, lines, pod, refused } from './testing-samples.ts';
 
 let server: TestServer;
 before(async () => {
@@ -12,40 +13,6 @@ before(async () => {
 after(() => server.close());
 
 const kubectl = (...args: string[]) => server.run(args);
-const lines = (text: string) => text.trimEnd().split('\n');
-const _words = (line = '') => line.trim().split(/\s{2,}/);
-
-async function refused(args: string[], input?: string): Promise<string> {
-  const ran = await server.kubectl(args, input);
-  assert.notEqual(ran.code, 0, ran.stdout);
-  return ran.stderr.trim();
-}
-
-const daemonset = (name: string, image = 'pellicle/cilium:v0.1.0') => `
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: ${name}, labels: {k8s-app: ${name}}}
-spec:
-  selector: {matchLabels: {k8s-app: ${name}}}
-  template:
-    metadata: {labels: {k8s-app: ${name}}}
-    spec:
-      hostNetwork: true
-      containers:
-      - name: agent
-        image: ${image}
-        env: [{name: A, value: "1"}, {name: B, value: "2"}]
-        ports: [{containerPort: 80}]
-`;
-
-const pod = (name: string, more = '') => `
-apiVersion: v1
-kind: Pod
-metadata: {name: ${name}, labels: {app: ${name}}}
-spec:
-  ${more}
-  containers: [{name: main, image: busybox, command: [sleep, "99"]}]
-`;
 
 describe('apply', () => {
   test('client-side: created, unchanged, configured; items dropped from keyed lists go', async () => {
@@ -68,11 +35,12 @@ describe('apply', () => {
   test('an unknown field is refused, by name', async () => {
     const wrong = daemonset('wrong').replace('hostNetwork: true', 'hostNetwrk: true');
     assert.match(
-      await refused(['apply', '-f', '-'], wrong),
+      await refused(server, ['apply', '-f', '-'], wrong),
       /strict decoding error: unknown field "spec.template.spec.hostNetwrk"/,
     );
     assert.match(
       await refused(
+        server,
         ['apply', '-f', '-'],
         daemonset('wrong').replace('hostNetwork: true', 'hostNetwork: maybe'),
       ),
@@ -122,7 +90,7 @@ describe('apply', () => {
     await server.run(['apply', '--server-side', '-f', '-'], text);
     assert.equal(await kubectl('scale', 'deploy', 'sized', '--replicas=4'), 'deployment.apps/sized scaled\n');
     assert.match(
-      await refused(['apply', '--server-side', '-f', '-'], text),
+      await refused(server, ['apply', '--server-side', '-f', '-'], text),
       /conflict with "kubectl" with subresource "scale" using apps\/v1: .spec.replicas/,
     );
     assert.equal(await kubectl('get', 'deploy', 'sized', '-o', 'jsonpath={.spec.replicas}'), '4');
@@ -169,7 +137,7 @@ describe('changes', () => {
 
   test('label, annotate, edit', async () => {
     assert.match(await kubectl('label', 'ds', 'changing', 'colour=red'), /labeled/);
-    assert.match(await refused(['label', 'ds', 'changing', 'colour=blue']), /already has a value/);
+    assert.match(await refused(server, ['label', 'ds', 'changing', 'colour=blue']), /already has a value/);
     assert.match(await kubectl('label', 'ds', 'changing', 'colour-'), /unlabeled/);
     assert.match(await kubectl('annotate', 'ds', 'changing', 'why=because'), /annotated/);
     const editor = join(server.folder, 'editor');
@@ -184,7 +152,7 @@ describe('changes', () => {
     const patch =
       '{"spec":{"selector":{"matchLabels":{"k8s-app":"changing","x":"y"}},"template":{"metadata":{"labels":{"x":"y"}}}}}';
     assert.match(
-      await refused(['patch', 'ds', 'changing', '-p', patch]),
+      await refused(server, ['patch', 'ds', 'changing', '-p', patch]),
       /spec.selector: Invalid value: .*field is immutable/,
     );
   });
@@ -280,7 +248,7 @@ describe('delete', () => {
       '-p',
       '[{"op":"remove","path":"/metadata/finalizers"}]',
     );
-    assert.match(await refused(['get', 'cm', 'held']), /not found/);
+    assert.match(await refused(server, ['get', 'cm', 'held']), /not found/);
   });
 
   test('propagation policies become finalizers for the garbage collector', async () => {
@@ -297,7 +265,7 @@ describe('delete', () => {
   test('a pod on a node is given its grace, then the kubelet takes it away; one without a node goes at once', async () => {
     await server.run(['apply', '-f', '-'], `${pod('bound', 'nodeName: node-b')}---${pod('unbound')}`);
     await kubectl('delete', 'pod', 'unbound', '--wait=false');
-    assert.match(await refused(['get', 'pod', 'unbound']), /not found/);
+    assert.match(await refused(server, ['get', 'pod', 'unbound']), /not found/);
     await kubectl('delete', 'pod', 'bound', '--wait=false');
     assert.equal(
       await kubectl('get', 'pod', 'bound', '-o', 'jsonpath={.metadata.deletionGracePeriodSeconds}'),
@@ -324,7 +292,7 @@ describe('delete', () => {
     await kubectl('delete', 'ns', 'leaving', '--wait=false');
     assert.match(await kubectl('get', 'ns', 'leaving'), /Terminating/);
     assert.match(
-      await refused(['create', '-n', 'leaving', 'cm', 'x']),
+      await refused(server, ['create', '-n', 'leaving', 'cm', 'x']),
       /configmaps "x" is forbidden: unable to create new content in namespace leaving because it is being terminated/,
     );
     const unnamed = await server.ask('POST', '/api/v1/namespaces/leaving/configmaps', {
@@ -335,7 +303,7 @@ describe('delete', () => {
       metadata: { name: 'leaving' },
       spec: { finalizers: [] },
     });
-    assert.match(await refused(['get', 'ns', 'leaving']), /not found/);
-    assert.match(await refused(['delete', 'ns', 'default']), /this namespace may not be deleted/);
+    assert.match(await refused(server, ['get', 'ns', 'leaving']), /not found/);
+    assert.match(await refused(server, ['delete', 'ns', 'default']), /this namespace may not be deleted/);
   });
 });

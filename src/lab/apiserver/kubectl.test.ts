@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { follow, startTestServer, type TestServer } from './testing.ts';
+import { daemonset, lines, pod, refused, words } from './testing-samples.ts';
 
 let server: TestServer;
 before(async () => {
@@ -11,40 +12,6 @@ before(async () => {
 after(() => server.close());
 
 const kubectl = (...args: string[]) => server.run(args);
-const lines = (text: string) => text.trimEnd().split('\n');
-const words = (line = '') => line.trim().split(/\s{2,}/);
-
-async function refused(args: string[], input?: string): Promise<string> {
-  const ran = await server.kubectl(args, input);
-  assert.notEqual(ran.code, 0, ran.stdout);
-  return ran.stderr.trim();
-}
-
-const daemonset = (name: string, image = 'pellicle/cilium:v0.1.0') => `
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: ${name}, labels: {k8s-app: ${name}}}
-spec:
-  selector: {matchLabels: {k8s-app: ${name}}}
-  template:
-    metadata: {labels: {k8s-app: ${name}}}
-    spec:
-      hostNetwork: true
-      containers:
-      - name: agent
-        image: ${image}
-        env: [{name: A, value: "1"}, {name: B, value: "2"}]
-        ports: [{containerPort: 80}]
-`;
-
-const pod = (name: string, more = '') => `
-apiVersion: v1
-kind: Pod
-metadata: {name: ${name}, labels: {app: ${name}}}
-spec:
-  ${more}
-  containers: [{name: main, image: busybox, command: [sleep, "99"]}]
-`;
 
 describe('the key secret of the lab', () => {
   test('create, read, decode, patch with stringData', async () => {
@@ -72,9 +39,15 @@ describe('the key secret of the lab', () => {
 
   test('a second create is refused, another type too', async () => {
     await kubectl('create', 'secret', 'generic', 'once', '--from-literal=a=b');
-    assert.match(await refused(['create', 'secret', 'generic', 'once']), /secrets "once" already exists/);
+    assert.match(
+      await refused(server, ['create', 'secret', 'generic', 'once']),
+      /secrets "once" already exists/,
+    );
     const patch = ['patch', 'secret', 'once', '-p', '{"type":"kubernetes.io/tls"}'];
-    assert.match(await refused(patch), /type: Invalid value: "kubernetes.io\/tls": field is immutable/);
+    assert.match(
+      await refused(server, patch),
+      /type: Invalid value: "kubernetes.io\/tls": field is immutable/,
+    );
   });
 });
 
@@ -126,19 +99,19 @@ describe('create', () => {
       await kubectl('create', 'configmap', 'dry', '--dry-run=server'),
       /created \(server dry run\)/,
     );
-    assert.match(await refused(['get', 'configmap', 'dry']), /configmaps "dry" not found/);
+    assert.match(await refused(server, ['get', 'configmap', 'dry']), /configmaps "dry" not found/);
   });
 
   test('in a namespace that is not there', async () => {
     assert.match(
-      await refused(['create', '-n', 'nowhere', 'configmap', 'x']),
+      await refused(server, ['create', '-n', 'nowhere', 'configmap', 'x']),
       /namespaces "nowhere" not found/,
     );
   });
 
   test('with a name that cannot be', async () => {
     assert.match(
-      await refused(['create', 'configmap', 'Not_ok']),
+      await refused(server, ['create', 'configmap', 'Not_ok']),
       /metadata.name: Invalid value: "Not_ok": a lowercase RFC 1123 subdomain/,
     );
   });
@@ -224,7 +197,7 @@ describe('get', () => {
       await kubectl('get', 'po', '--field-selector', 'status.phase!=Running', '-o', 'name'),
       'pod/seen\n',
     );
-    const wrong = await refused(['get', 'po', '--field-selector', 'spec.foo=1']);
+    const wrong = await refused(server, ['get', 'po', '--field-selector', 'spec.foo=1']);
     assert.equal(wrong.match(/Unable to find/g)?.length, 1);
     assert.match(wrong, /field selector "spec.foo=1": field label not supported: spec.foo/);
   });
@@ -252,14 +225,17 @@ describe('get', () => {
 
   test('what is not there', async () => {
     assert.equal(
-      await refused(['get', 'pod', 'gone']),
+      await refused(server, ['get', 'pod', 'gone']),
       'Error from server (NotFound): pods "gone" not found',
     );
     assert.equal(
-      await refused(['get', 'pod', 'x', '-n', 'gone']),
+      await refused(server, ['get', 'pod', 'x', '-n', 'gone']),
       'Error from server (NotFound): namespaces "gone" not found',
     );
-    assert.match(await refused(['get', 'rockets']), /the server doesn't have a resource type "rockets"/);
+    assert.match(
+      await refused(server, ['get', 'rockets']),
+      /the server doesn't have a resource type "rockets"/,
+    );
   });
 
   test('-w tells what changes', async () => {

@@ -1,8 +1,8 @@
 /** Credentials, and what admission makes of pods and services. */
 import assert from 'node:assert/strict';
-import { request } from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import { startTestServer, type TestServer } from './testing.ts';
+import { bearer, MAPS } from './testing-samples.ts';
 
 let server: TestServer;
 before(async () => {
@@ -10,62 +10,8 @@ before(async () => {
 });
 after(() => server.close());
 
-const MAPS = '/api/v1/namespaces/default/configmaps';
-const _map = (name: string, more: object = {}) => ({
-  apiVersion: 'v1',
-  kind: 'ConfigMap',
-  metadata: { name },
-  ...more,
-});
 const post = (path: string, body: unknown) => server.ask('POST', path, body);
 const get = (path: string, headers = {}) => server.ask('GET', path, undefined, headers);
-const bearer = (token: string) => ({
-  cert: undefined,
-  key: undefined,
-  headers: { Authorization: `Bearer ${token}` },
-});
-
-interface Event {
-  type: string;
-  object: {
-    kind: string;
-    code?: number;
-    message?: string;
-    metadata: { name: string; resourceVersion: string; annotations?: Record<string, string> };
-  };
-}
-
-/** Reads a watch until this many events came. */
-function _watch(path: string, wanted: number): Promise<Event[]> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => outgoing.destroy(new Error(`less than ${wanted} events on ${path}`)),
-      10_000,
-    );
-    const options = {
-      host: '127.0.0.1',
-      port: server.port,
-      ca: server.authority.cert,
-      cert: server.admin.cert,
-      key: server.admin.key,
-      path,
-      agent: false,
-    };
-    const outgoing = request(options, answer => {
-      let text = '';
-      answer.on('data', chunk => {
-        text += chunk;
-        const events = text.split('\n').slice(0, -1);
-        if (events.length < wanted) return;
-        clearTimeout(timer);
-        resolve(events.slice(0, wanted).map(line => JSON.parse(line)));
-        outgoing.destroy();
-      });
-    });
-    outgoing.on('error', reject);
-    outgoing.end();
-  });
-}
 
 describe('credentials', () => {
   test('without any: version and health, nothing else', async () => {
