@@ -1,7 +1,7 @@
 /** `lab down`: ends a lab and removes all that it left on the machine. */
 import { existsSync } from 'node:fs';
-import { readFile, rm, rmdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { removeContext } from './kubeconfig.ts';
 import { type LabPaths, labPaths } from './layout.ts';
 import { withLabLocked } from './lock.ts';
@@ -14,7 +14,6 @@ export async function down(name: string): Promise<boolean> {
   const there = existsSync(paths.state) || findLab(paths.state, paths.slirpSocket).holder !== undefined;
   if (!there) return false;
   await withLabLocked(paths.state, () => tearDown(paths));
-  await removeEmptyParents(paths);
   return true;
 }
 
@@ -29,12 +28,4 @@ export async function tearDown(paths: LabPaths): Promise<void> {
     await removeContext(record.kubeconfig, `kind-${record.options.name}`, authority);
   }
   await rm(paths.state, { recursive: true, force: true, maxRetries: 3 });
-}
-
-/** /var/lib/pellicle/lab and /var/lib/pellicle, if nothing else is in them. */
-export async function removeEmptyParents(paths: LabPaths): Promise<void> {
-  const labs = dirname(paths.state);
-  await rmdir(labs)
-    .then(() => rmdir(dirname(labs)))
-    .catch(() => {});
 }

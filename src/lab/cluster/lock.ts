@@ -1,6 +1,6 @@
 /** One `lab up` or `lab down` of a lab at a time. */
 import { readFileSync } from 'node:fs';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, rm, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { startTime } from './processes.ts';
 
@@ -12,19 +12,31 @@ export async function withLabLocked<T>(stateFolder: string, work: () => Promise<
     return await work();
   } finally {
     await rm(path, { force: true });
+    await removeEmptyParents(stateFolder);
   }
 }
 
+/** /var/lib/pellicle/lab and /var/lib/pellicle, if nothing is in them. */
+async function removeEmptyParents(stateFolder: string): Promise<void> {
+  const labs = dirname(stateFolder);
+  await rmdir(labs)
+    .then(() => rmdir(dirname(labs)))
+    .catch(() => {});
+}
+
 async function take(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   for (;;) {
     try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o755 });
       const file = await open(path, 'wx', 0o600);
       await file.writeFile(`${process.pid} ${startTime(process.pid)}`);
       await file.close();
       return;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      // Another lab's end took the empty folder away in between.
+      if (code === 'ENOENT') continue;
+      if (code !== 'EEXIST') throw error;
       const [pid, started] = ownerOf(path);
       if (pid !== undefined && startTime(pid) === started) {
         throw new Error(`process ${pid} is at work on this lab: wait for it to end, then try again`);
