@@ -43,12 +43,16 @@ test('a peer or a key that somebody takes from the engine is put back within sec
   const key = (await b.run('wg', 'show', 'cilium_wg0', 'public-key')).stdout.trim();
   const has = async (what: string, text: string) =>
     (await a.run('wg', 'show', 'cilium_wg0', what)).stdout.includes(text);
-  await a.run('wg', 'set', 'cilium_wg0', 'peer', key, 'remove');
-  assert.equal(await has('peers', key), false);
+  await a.whileAgentStands(async () => {
+    await a.run('wg', 'set', 'cilium_wg0', 'peer', key, 'remove');
+    assert.equal(await has('peers', key), false);
+  });
   await until('the peer is back', () => has('peers', key), 9000);
   const own = (await a.run('wg', 'show', 'cilium_wg0', 'public-key')).stdout.trim();
-  await a.run('wg', 'set', 'cilium_wg0', 'private-key', '/dev/null');
-  assert.equal(await has('public-key', own), false);
+  await a.whileAgentStands(async () => {
+    await a.run('wg', 'set', 'cilium_wg0', 'private-key', '/dev/null');
+    assert.equal(await has('public-key', own), false);
+  });
   await until('the key is back', () => has('public-key', own), 9000);
   await talking();
 });

@@ -245,6 +245,18 @@ export class RigNode {
     this.spawn('agent', command!, args);
   }
 
+  /** The agent sees and does nothing while `during` runs. */
+  async whileAgentStands(during: () => Promise<void>): Promise<void> {
+    const agent = this.#children.get('agent');
+    if (!agent) throw new Error(`no agent runs on ${this.name}`);
+    agent.kill('SIGSTOP');
+    try {
+      await during();
+    } finally {
+      agent.kill('SIGCONT');
+    }
+  }
+
   /** By name: `agent`, `engine`. Resolves when it is gone. */
   async kill(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
     const child = this.#children.get(name);
