@@ -4,11 +4,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:?usage: tools/setup.sh build|lab|test}
 
-# program:Debian package that has it
+# program, or a file where that is none:Debian package that has it
 build='g++:g++ make:make npm:npm'
 lab='ip:iproute2 unshare:util-linux crun:crun conmon:conmon slirp4netns:slirp4netns nft:nftables ping:iputils-ping tcpdump:tcpdump
   curl:curl jq:jq xxd:xxd busybox:busybox wg:wireguard-tools ps:procps nc:netcat-openbsd tar:tar'
-test='wireguard-go:wireguard-go iperf3:iperf3'
+test='wireguard-go:wireguard-go iperf3:iperf3 tshark:tshark scapy3:python3-scapy
+  /usr/lib/python3/dist-packages/cryptography:python3-cryptography'
 case $purpose in
   build) wanted=$build ;;
   lab) wanted="$build $lab" ;;
@@ -27,7 +28,7 @@ fi
 
 missing=()
 for pair in $wanted; do
-  PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+  { [[ $pair == /* ]] && [ -e "${pair%%:*}" ]; } || PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
