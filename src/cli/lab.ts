@@ -1,7 +1,8 @@
-/** `pellicle lab up | down | status`: a three-node cluster on this machine. */
+/** `pellicle lab up | down | status | reboot`: a three-node cluster on this machine. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { down } from '../lab/cluster/down.ts';
 import { checkOptions, type IpFamily } from '../lab/cluster/layout.ts';
+import { reboot } from '../lab/cluster/reboot.ts';
 import { type LabStatus, labNames, labStatus } from '../lab/cluster/status.ts';
 import { up } from '../lab/cluster/up.ts';
 
@@ -39,6 +40,15 @@ export function labCommand(output: Output = terminal): Command {
     .option('--name <name>', 'Name of the lab', 'kind')
     .addOption(new Option('-o, --output <format>', 'Output format').choices(['json', 'yaml']))
     .action(options => guarded(output, () => runStatus(options, output)));
+  lab
+    .command('reboot')
+    .description(
+      "Cut a node's power and boot it again: processes, devices, routes and what was in memory are lost, " +
+        'its disk and its objects in the API stay, its boot ID is new',
+    )
+    .argument('<node>', "Name of the node, as in 'kubectl get nodes', or without the lab's name: worker2")
+    .option('--name <name>', 'Name of the lab', 'kind')
+    .action((node, options) => guarded(output, () => runReboot(node, options, output)));
   return lab;
 }
 
@@ -48,8 +58,7 @@ async function runUp(
 ): Promise<number> {
   const options = checkOptions(given);
   if ('problem' in options) throw new Error(options.problem);
-  const began = performance.now();
-  const seconds = () => `${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s`;
+  const seconds = stopwatch();
   const interrupt = new AbortController();
   const onSignal = () => {
     if (interrupt.signal.aborted) process.exit(130);
@@ -90,6 +99,16 @@ async function runDown({ name }: { name: string }, output: Output): Promise<numb
   checkName(name);
   const removed = await down(name);
   output.err(removed ? `Lab '${name}' is removed\n` : `There is no lab '${name}'${others(name)}\n`);
+  return 0;
+}
+
+async function runReboot(node: string, { name }: { name: string }, output: Output): Promise<number> {
+  checkName(name);
+  const seconds = stopwatch();
+  const done = await reboot({ name, node, progress: step => output.err(`${seconds()}  ${step}\n`) });
+  output.err(
+    `${seconds()}  ${done.node} is back; its pods start again: see kubectl get pods -A --field-selector spec.nodeName=${done.node}\n`,
+  );
   return 0;
 }
 
@@ -136,6 +155,11 @@ function table(status: LabStatus): string {
     ...lines,
     '',
   ].join('\n');
+}
+
+function stopwatch(): () => string {
+  const began = performance.now();
+  return () => `${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s`;
 }
 
 function checkName(name: string): void {

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { down } from '../../src/lab/cluster/down.ts';
 import { checkOptions } from '../../src/lab/cluster/layout.ts';
+import { reboot } from '../../src/lab/cluster/reboot.ts';
 import { type LabStatus, labStatus } from '../../src/lab/cluster/status.ts';
 import { up } from '../../src/lab/cluster/up.ts';
 import { until } from '../../src/lab/cluster/wait.ts';
@@ -265,6 +266,58 @@ test('a node killed: everything on it ends, and `lab up` makes it anew', async (
   assert.equal(field('configmap', 'kept', '.data.a'), 'b');
 });
 
+test('a node rebooted: what was in memory is lost, its disk and its pods come back, its boot ID is new', async () => {
+  const before = bootIds();
+  assert.equal(new Set(Object.values(before)).size, 3, 'every node has its own');
+  for (const each of [main, worker, worker2]) assert.equal(kernelBootId(each), before[each]);
+  assert.equal(bootIdInside('a'), before[worker]);
+  const uid = field('pod', 'a', '.metadata.uid');
+  const restarts = Number(field('pod', 'a', '.status.containerStatuses[0].restartCount'));
+  onNode(
+    worker,
+    [
+      'touch /run/in-memory /tmp/in-memory',
+      'echo kept > /etc/on-disk; echo kept > /var/lib/kubelet/on-disk',
+      'ip link add in-memory type bridge; ip link set in-memory up; ip route add 198.51.100.0/24 dev in-memory',
+      'nft add table inet in-memory',
+    ].join('\n'),
+  );
+
+  const steps: string[] = [];
+  const { bootId } = await reboot({ name, node: 'worker', progress: step => steps.push(step) });
+  assert.match(steps.join('\n'), new RegExp(`${worker} is off\n.*${bootId}\n.*kubelet`));
+  await installNetwork();
+  assert.deepEqual(bootIds(), { ...before, [worker]: bootId });
+  assert.notEqual(bootId, before[worker]);
+  assert.equal(kernelBootId(worker), bootId);
+  const left = 'cat /proc/net/dev; ip route; nft list tables; ls /run /tmp';
+  assert.doesNotMatch(onNode(worker, left), /in-memory/);
+  assert.equal(onNode(worker, 'cat /etc/on-disk /var/lib/kubelet/on-disk'), 'kept\nkept\n');
+
+  await eventually(
+    'pod a to run again',
+    () => Number(field('pod', 'a', '.status.containerStatuses[0].restartCount')) > restarts,
+  );
+  kubectl('wait', '--for=condition=Ready', 'pod/a', '--timeout=30s');
+  assert.equal(field('pod', 'a', '.metadata.uid'), uid);
+  assert.equal(bootIdInside('a'), bootId);
+  assert.equal((await status()).state, 'Running');
+});
+
+test('the control plane rebooted: the API server comes back with what it acknowledged', async () => {
+  const before = bootIds();
+  const { bootId } = await reboot({ name, node: main, progress: () => {} });
+  assert.deepEqual(bootIds(), { ...before, [main]: bootId });
+  assert.equal(field('configmap', 'kept', '.data.a'), 'b');
+  await installNetwork();
+});
+
+test('a reboot of what is not there is refused in a sentence', async () => {
+  const ask = (lab: string, node: string) => reboot({ name: lab, node, progress: () => {} });
+  await assert.rejects(ask(name, 'worker9'), new RegExp(`no node 'worker9': it has ${main}, ${worker}, `));
+  await assert.rejects(ask('no-such-lab', 'worker'), /no lab 'no-such-lab': make it with 'pellicle lab up'/);
+});
+
 test('other options for a lab that is there are refused', async () => {
   await assert.rejects(up({ options: { ...options, workers: 3 }, env, progress: () => {} }), /lab down/);
 });
@@ -289,6 +342,21 @@ function apply(pod: { metadata: { name: string; labels?: object }; spec: object 
   const file = join(scratch, 'pod.json');
   writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...pod }));
   kubectl('apply', '-f', file);
+}
+
+/** As the API has them, by node. */
+function bootIds(): Record<string, string> {
+  const template = '{range .items[*]}{.metadata.name} {.status.nodeInfo.bootID}{"\\n"}{end}';
+  const lines = kubectl('get', 'nodes', '-o', `jsonpath=${template}`).trim().split('\n');
+  return Object.fromEntries(lines.map(line => line.split(' ')));
+}
+
+function kernelBootId(node: string): string {
+  return onNode(node, 'cat /proc/sys/kernel/random/boot_id').trim();
+}
+
+function bootIdInside(pod: string): string {
+  return kubectl('exec', pod, '--', 'cat', '/proc/sys/kernel/random/boot_id').trim();
 }
 
 async function status(): Promise<LabStatus> {

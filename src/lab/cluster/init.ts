@@ -14,18 +14,24 @@ export function holderCommand(paths: LabPaths, script: string): string[] {
 /** Starts a node's init inside the holder's PID namespace. `script` holds `nodeScript`. */
 export function nodeCommand(paths: LabPaths, node: LabNode, holder: number, script: string): string[] {
   return [
-    ...['nsenter', '-t', String(holder), '--pid'],
+    ...['nsenter', '-t', String(holder), '--pid', '--mount'],
     ...['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--cgroup'],
     ...['--fork', '--kill-child', '--mount-proc'],
     ...['sh', '-e', script, marker, paths.state, node.name],
   ];
 }
 
+/** The nodes' disks are in the holder's memory: they outlive a node, and go with the lab. */
 export const holderScript = `
 mount -t sysfs sysfs /sys
+mkdir -p "$2/disks"
+mount -t tmpfs -o mode=700 ${marker} "$2/disks"
 trap '' HUP INT TERM
 while :; do sleep infinity & wait $! || :; done
 `;
+
+/** Where a node has its own files instead of the machine's. */
+const foldersOnDisk = ['root', 'home', 'mnt', 'var/tmp', 'var/log', 'var/lib/pellicle', 'var/lib/kubelet'];
 
 export function nodeScript(
   { options, paths, project }: { options: LabOptions; paths: LabPaths; project: Project },
@@ -39,28 +45,33 @@ export function nodeScript(
   return `
 hostname ${q(node.name)}
 umask 022
+disk="$2/disks/$3"
+mkdir -p "$disk/upper" "$disk/work"
 mount -t tmpfs -o mode=755 ${marker} /run
-mkdir /run/upper /run/work /run/root
-mount -t overlay overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work /run/root
+mkdir /run/root
+mount -t overlay overlay -o lowerdir=/,upperdir="$disk/upper",workdir="$disk/work" /run/root
 cd /run/root
-for d in run tmp root home mnt var/tmp var/log var/lib/pellicle var/lib/kubelet; do mkdir -p $d; mount -t tmpfs -o mode=755 ${marker} $d; done
+for d in run tmp; do mkdir -p $d; mount -t tmpfs -o mode=755 ${marker} $d; done
+for d in ${foldersOnDisk.join(' ')}; do mkdir -p $d "$disk/$d"; mount --bind "$disk/$d" $d; done
 chmod 1777 tmp var/tmp; chmod 700 root
-mkdir -p run/lock run/netns run/pellicle/host run/pellicle/images etc/kubernetes var/log/pellicle var/log/pods
+mkdir -p run/lock run/netns run/pellicle-lab/host run/pellicle-lab/images etc/kubernetes var/log/pellicle var/log/pods
 mkdir -p etc/cni/net.d opt/cni/bin run/cilium
-cp /proc/sys/kernel/random/uuid run/pellicle/boot-id
-mount --bind / run/pellicle/host
-mount -o remount,bind,ro run/pellicle/host
+cp /proc/sys/kernel/random/uuid run/pellicle-lab/boot-id
+mount --bind / run/pellicle-lab/host
+mount -o remount,bind,ro run/pellicle-lab/host
 mount --rbind /dev dev
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts
 mount -t tmpfs -o mode=1777 shm dev/shm
 mount -t proc proc proc
+mount --bind run/pellicle-lab/boot-id proc/sys/kernel/random/boot_id
+mount -o remount,bind,ro proc/sys/kernel/random/boot_id
 mount -t sysfs sysfs sys
 mount -t tmpfs -o mode=755 ${marker} sys/fs/cgroup
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 share() { mkdir -p ".$2"; mount --bind "$1" ".$2"; [ "$3" = rw ] || mount -o remount,bind,ro ".$2"; }
 ${project.mounts.map(path => `share ${q(path)} ${q(path)} ro`).join('\n')}
 share ${q(own)} /etc/kubernetes ro
-share ${q(paths.images)} /run/pellicle/images ro
+share ${q(paths.images)} /run/pellicle-lab/images ro
 share ${q(`${paths.logs}/${node.name}`)} /var/log/pellicle rw
 ${main ? `share ${q(paths.state)} ${q(paths.state)} rw` : ''}
 echo 'nameserver ${network.dns}' > run/resolv.conf
@@ -92,7 +103,7 @@ respawn() {
     [ $(($(date +%s) - began)) -ge 5 ] || sleep 1
   done
 }
-touch /run/pellicle/ready
+touch /run/pellicle-lab/ready
 until ip -4 route show default | grep -q .; do sleep 0.05; done
 ${
   main
@@ -111,7 +122,7 @@ ${
 }
 ${run('lab-kubelet', [
   ...['--node', node.name, '--kubeconfig', '/etc/kubernetes/kubelet.conf', '--pki', '/etc/kubernetes'],
-  ...['--images', '/run/pellicle/images', '--root', '/var/lib/kubelet'],
+  ...['--images', '/run/pellicle-lab/images', '--root', '/var/lib/kubelet'],
   ...['--node-ip', node.addresses.join(',')],
 ])}
 while :; do wait; done

@@ -19,6 +19,8 @@ export interface LabNode {
   addresses: string[];
   /** The other end of its eth0, in the lab's own network. */
   link: string;
+  /** Of its eth0; a machine keeps it over a reboot, and its neighbours rely on that. */
+  mac: string;
 }
 
 export interface LabPaths {
@@ -31,6 +33,8 @@ export interface LabPaths {
   record: string;
   logs: string;
   nodes: string;
+  /** A folder for each node's disk, seen in the holder's mount namespace alone. */
+  disks: string;
   slirpSocket: string;
 }
 
@@ -88,6 +92,7 @@ export function labNodes({ name, workers, ipFamily }: LabOptions): LabNode[] {
       ...(ipFamily === 'dual' ? [`fd00:172:18::${(index + 2).toString(16)}`] : []),
     ],
     link: `veth${index}`,
+    mac: `02:42:ac:12:00:${(index + 2).toString(16).padStart(2, '0')}`,
   }));
 }
 
@@ -101,6 +106,7 @@ export function labPaths(name: string, base = labsFolder()): LabPaths {
     record: join(state, 'lab.json'),
     logs: join(state, 'logs'),
     nodes: join(state, 'nodes'),
+    disks: join(state, 'disks'),
     slirpSocket: join(state, 'slirp.sock'),
   };
 }

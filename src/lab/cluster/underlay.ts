@@ -44,13 +44,20 @@ export async function attachNode(holder: number, init: number, node: LabNode): P
   await runScript(
     `
 if ! nsenter -t ${init} -n test -e /proc/sys/net/ipv4/conf/eth0; then
-  ip link add ${node.link} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${init}
+  ip link add ${node.link} mtu ${mtu} type veth peer name eth0 address ${node.mac} mtu ${mtu} netns ${init}
 fi
 ip link set ${node.link} master ${bridge} up
 nsenter -t ${init} -n sh -ec '${inside}'
 `,
     { target: holder },
   );
+}
+
+/** Takes the eth0 of a node that has ended away. The kernel does so, too, but some time after it. */
+export async function detachNode(holder: number, { link }: LabNode): Promise<void> {
+  // It may go between the look and the removal.
+  const script = `[ ! -e /proc/sys/net/ipv4/conf/${link} ] || ip link del ${link} || [ ! -e /proc/sys/net/ipv4/conf/${link} ]`;
+  await runScript(script, { target: holder });
 }
 
 /** Starts slirp4netns inside the lab's PID namespace, so that it ends with it, but in the host's network. */

@@ -1,22 +1,24 @@
 /** `lab up`: makes a lab, or repairs the one that is there, keeping its API's state. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect, type KubeClient } from '../../kube/client.ts';
 import { CONFIGMAPS, NODES, type ResourceType, SERVICEACCOUNTS } from '../../kube/types.ts';
 import { ensureLayers } from '../images/layers.ts';
 import { addons } from './addons.ts';
+import { apiReady } from './apiready.ts';
 import { tearDown } from './down.ts';
-import { holderCommand, holderScript, nodeCommand, nodeScript } from './init.ts';
+import { holderCommand, holderScript } from './init.ts';
 import { addContext, kubeconfigPath } from './kubeconfig.ts';
-import { type LabNode, type LabOptions, type LabPaths, labNodes, labPaths } from './layout.ts';
+import { type LabOptions, type LabPaths, labNodes, labPaths } from './layout.ts';
 import { withLabLocked } from './lock.ts';
+import { appears, ensureNode } from './nodes.ts';
 import { adminIdentity, ensurePki, writePrivate } from './pki.ts';
 import { preflight } from './preflight.ts';
 import { findLab, startDetached } from './processes.ts';
 import { findProject, type Project } from './project.ts';
 import { type LabRecord, readRecord, writeRecord } from './record.ts';
-import { attachNode, ensureBridge, freePort, publishApi, startSlirp } from './underlay.ts';
+import { ensureBridge, freePort, publishApi, startSlirp } from './underlay.ts';
 import { until } from './wait.ts';
 
 export interface UpRun {
@@ -147,63 +149,6 @@ async function startHolder(paths: LabPaths): Promise<number> {
   const [program, ...args] = holderCommand(paths, script);
   const { failed } = startDetached(program!, args, { log: join(paths.logs, 'lab.log') });
   return await appears(failed, () => findLab(paths.state, paths.slirpSocket).holder);
-}
-
-async function ensureNode(
-  lab: { options: LabOptions; paths: LabPaths; project: Project },
-  node: LabNode,
-  holder: number,
-): Promise<void> {
-  const { paths } = lab;
-  const find = () => findLab(paths.state, paths.slirpSocket).nodes.get(node.name);
-  let init = find();
-  if (init === undefined) {
-    const script = join(paths.state, `${node.name}.sh`);
-    await writePrivate(script, nodeScript(lab, node));
-    const [program, ...args] = nodeCommand(paths, node, holder, script);
-    const { failed } = startDetached(program!, args, { log: join(paths.logs, node.name, 'init.log') });
-    init = await appears(failed, find);
-    await appears(failed, () => existsSync(`/proc/${init}/root/run/pellicle/ready`) || undefined);
-  }
-  await attachNode(holder, init, node);
-}
-
-/** Waits for a namespace's init; if the program that starts it ends first, that is told. */
-async function appears<T>(failed: Promise<Error>, find: () => T | undefined): Promise<T> {
-  let problem: Error | undefined;
-  void failed.then(error => {
-    problem = error;
-  });
-  return await until('a namespace to be made', 20_000, () => {
-    if (problem) throw problem;
-    return find();
-  });
-}
-
-async function apiReady(client: KubeClient, paths: LabPaths, master: LabNode, signal?: AbortSignal) {
-  const log = join(paths.logs, master.name, 'lab-apiserver.log');
-  const init = join(paths.logs, master.name, 'init.log');
-  try {
-    await until(
-      'the API server',
-      30_000,
-      () =>
-        client.raw('GET', '/readyz').then(
-          answer => answer.status === 200,
-          () => undefined,
-        ),
-      signal,
-    );
-  } catch (error) {
-    signal?.throwIfAborted();
-    const lines = await lastLines(log).then(text => text || lastLines(init));
-    throw new Error(`the API server does not get ready; the end of ${log}:\n${lines}`, { cause: error });
-  }
-}
-
-async function lastLines(path: string): Promise<string> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return text.trimEnd().split('\n').slice(-5).join('\n');
 }
 
 /** By server-side apply, patiently: a namespace or the discovery of a kind may come a moment later. */

@@ -22,7 +22,7 @@ import { type InstanceRecord, loadRecords } from './instance.ts';
 import type { NodeContext } from './nodecontext.ts';
 import { WatchedObjects } from './objects.ts';
 import { PodWorker } from './podworker.ts';
-import { Registration } from './registration.ts';
+import { bootIdFile, Registration } from './registration.ts';
 import { homeFolders, Runtime, runtimeVersion } from './runtime.ts';
 import { type Sandbox, Sandboxes } from './sandbox.ts';
 import { kubeletServer } from './server.ts';
@@ -227,7 +227,7 @@ export class Kubelet {
       },
       homes: homeFolders(),
       machineCapabilities: ownCapabilities(),
-      systemMounts: findProject().mounts.map(path => ({
+      systemMounts: [bootIdFile, ...findProject().mounts].map(path => ({
         destination: path,
         type: 'bind',
         source: path,

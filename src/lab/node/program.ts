@@ -26,7 +26,7 @@ export function readArguments(argv: string[]): KubeletOptions {
       pki: { type: 'string' },
       images: { type: 'string' },
       root: { type: 'string', default: '/var/lib/kubelet' },
-      run: { type: 'string', default: '/run/pellicle' },
+      run: { type: 'string', default: '/run/pellicle-lab' },
       'node-ip': { type: 'string' },
     },
   });

@@ -22,6 +22,9 @@ export interface NodeIdentity {
   runtimeVersion: string;
 }
 
+/** A node of the lab has its own, mounted over the machine's; its containers have to see that one, too. */
+export const bootIdFile = '/proc/sys/kernel/random/boot_id';
+
 const leaseSeconds = 40;
 const leasePeriodMs = 10_000;
 const statusPeriodMs = 10_000;
@@ -221,7 +224,7 @@ function nodeStatus(
     nodeInfo: {
       machineID: stableId(identity.name),
       systemUUID: uuidOf(stableId(identity.name)),
-      bootID: readText('/run/pellicle/boot-id') || uuidOf(stableId(identity.name)),
+      bootID: readText(bootIdFile),
       kernelVersion: release(),
       osImage: osImage(),
       containerRuntimeVersion: identity.runtimeVersion,
