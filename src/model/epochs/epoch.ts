@@ -27,6 +27,11 @@ export function protocolOf(epoch: Epoch): Protocol {
   return epoch === 'none' || epoch === 'wireguard' ? epoch : 'ipsec';
 }
 
+/** Whether a new run of either end makes other keys of it, so that nothing of the old run can be opened any more. */
+export function isKeyedByRun(epoch: Epoch): boolean {
+  return protocolOf(epoch) === 'ipsec';
+}
+
 /** The key id of an epoch of IPsec. */
 export function keyIdOf(epoch: Epoch): KeyId | undefined {
   return protocolOf(epoch) === 'ipsec' ? Number(epoch.split('/')[1]) : undefined;

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Epoch } from './epoch.ts';
-import { freshWorld, type Rules, TICK, type World } from './testcluster.ts';
+import type { Rules } from './testcluster.ts';
 import { Explorer } from './testexplorer.ts';
+import { freshWorld, TICK, type World } from './testworld.ts';
 
 const third: Epoch = 'ipsec/3/defabc0123456789';
 const fourth: Epoch = 'ipsec/4/ef0123456789abcd';
@@ -35,7 +36,7 @@ test('from IPsec to WireGuard, with crashes', () => {
 
 test('a node that leaves in the midst of a rotation', () => {
   const rules: Rules = { timing, grain: 'decision', crashes: true };
-  const states = explore(rules, third, { later: [fourth], departures: 1 });
+  const states = explore(rules, third, { later: [fourth], fate: { departures: 1 } });
   assert.ok(states > 10_000, `only ${states} states`);
 });
 

@@ -24,8 +24,18 @@
  * it has heard the peer under the epoch, which the peer can only seal with when it has. Probes may go unheard, traffic not.
  * WireGuard proves the same by its handshake and holds packets back until then.
  *
+ * Why a new run (incarnation) ends IPsec alone. IPsec's keys are derived from the runs of both ends: with a new run of
+ * either they are others. What `none` and `wireguard` open does not depend on the run, so a sealing or an opening under them
+ * goes on, and what the earlier run has advertised of them is a promise to this one: it keeps to it if the data plane still
+ * has it or can have it again, retires it by the same steps as ever, and otherwise *refuses* it, at which the peers that
+ * seal with it stop. Both ends of Dekker's argument hold across runs, as "I seal with this" and "I open this" stand in the
+ * API without a gap. Nothing begins on the word of an earlier run: to start to seal takes an echo of what this run has
+ * said, and to move a pair's traffic takes that the peer's present run has been heard. A run says nothing before it has
+ * opened what it can, so that its first word does not take back what the earlier one has promised.
+ *
  * Why nothing goes in the clear. `none` is an epoch that a node opens and starts to seal with only while it is the goal.
  * A cluster that is being switched on goes on in the clear pair by pair until the pair has moved, and never goes back.
+ * A new run changes nothing in this: `none` is kept while the data plane still has it, and is never taken up again.
  *
  * Why no nonce comes twice. A run of a node (incarnation) has its own keys; it ends with the counters of its data plane.
  * Whoever applies decisions keeps the counters of an SA that is closed, and opens it again from there.
@@ -37,337 +47,193 @@
  * A decision is a set of steps each of which is safe by itself: in any order, and when only some of them are done.
  */
 import { type Advertisement, sayTheSame } from './advertisement.ts';
-import { conflict, type Epoch, protocolOf } from './epoch.ts';
-
-/** What a node sees. Its advertisement and those of the peers have to be of one view: a prefix of the API's writings. */
-export interface Sight {
-  /** This run of this node. A new one begins with an empty data plane, and an empty data plane begins a new one. */
-  readonly incarnation: string;
-  /** What Secret and configuration ask for. */
-  readonly target: Epoch;
-  /** What this node has keys for: the target, and what else it has read since it started. */
-  readonly able: readonly Epoch[];
-  /** What this node last wrote, as far as the view goes. */
-  readonly advertised: Advertisement | undefined;
-  readonly peers: readonly Peer[];
-  readonly plane: Plane;
-}
-
-export interface Peer {
-  readonly name: string;
-  readonly advertised: Advertisement;
-}
-
-/** What the data plane does now. */
-export interface Plane {
-  /** Whether what comes in the clear is let in, from whomever. */
-  readonly clear: boolean;
-  /** Without `none`. */
-  readonly opens: readonly Opening[];
-  /** How the traffic to a peer is sealed: one epoch a peer; a peer without is sent nothing. */
-  readonly seals: readonly Sealing[];
-  /** How probes to a peer are sealed, which carry no traffic of pods: heartbeats between the nodes themselves. */
-  readonly probes: readonly Sealing[];
-}
-
-/** One run of a peer, under one epoch. */
-export interface Sealing {
-  readonly peer: string;
-  readonly incarnation: string;
-  readonly epoch: Epoch;
-}
-
-export interface Opening extends Sealing {
-  /** When something was last opened; absent: never. */
-  readonly heardAt?: number;
-}
-
-/** All in milliseconds. */
-export interface Timing {
-  /** How long a packet can be on its way. */
-  readonly drain: number;
-  /** How long those that can move wait for those that cannot. */
-  readonly patience?: number;
-  /** After so long an old epoch is refused, whoever seals with it. */
-  readonly bound?: number;
-}
-
-/** What the machine keeps between two decisions; empty at the start of the agent. */
-export interface Memory {
-  /** The last writing that was decided; it may have arrived or not. */
-  readonly written?: Advertisement;
-  /** Since when the goal has been advertised. */
-  readonly moving?: { readonly epoch: Epoch; readonly since: number };
-  /** Since when an epoch is no goal any more, by epoch. */
-  readonly left: Readonly<Record<string, number>>;
-  /** Since when an epoch is withdrawn and sealed with by nobody, by epoch. */
-  readonly quiet: Readonly<Record<string, number>>;
-}
-
-export const NO_MEMORY: Memory = { left: {}, quiet: {} };
-
-/** How the traffic or the probes to a peer are sealed from now on; without an epoch nothing is sent. */
-export interface Change {
-  readonly peer: string;
-  readonly incarnation: string;
-  readonly epoch: Epoch | undefined;
-}
-
-export interface Decision {
-  /** What the node moves to: the target, unless another key under its id has to go first. */
-  readonly goal: Epoch;
-  readonly blockedBy?: Epoch;
-  /** Whether to let in what comes in the clear. */
-  readonly clear: boolean;
-  readonly open: readonly Sealing[];
-  readonly close: readonly Sealing[];
-  readonly seal: readonly Change[];
-  readonly probe: readonly Change[];
-  /** To be written in place of `Sight.advertised`, and of nothing else (the API's resourceVersion). */
-  readonly advertise?: Advertisement;
-  /** Peers that still seal with an epoch which is refused. */
-  readonly overdue: readonly { readonly peer: string; readonly epoch: Epoch }[];
-  /** When to decide again though nothing has changed. */
-  readonly wakeAt?: number;
-  readonly memory: Memory;
-}
+import { Clocks } from './clocks.ts';
+import { type Epoch, protocolOf } from './epoch.ts';
+import { type Change, isForRun, type Sealing } from './plane.ts';
+import type { Decision, Memory, Peer, Sight, Timing } from './sight.ts';
+import { View } from './view.ts';
 
 export function decide(sight: Sight, memory: Memory, now: number, timing: Timing): Decision {
-  const round = new Round(sight, memory, now, timing);
-  return round.decide();
+  const view = new View(sight, memory);
+  return new Round(view, new Clocks(view, memory, now, timing), memory).decide();
 }
 
 class Round {
-  readonly #sight: Sight;
+  readonly #view: View;
+  readonly #clocks: Clocks;
   readonly #memory: Memory;
-  readonly #now: number;
-  readonly #timing: Timing;
-  readonly #peers: readonly Peer[];
-  /** The latest that this run may have said. */
-  readonly #claimed: Advertisement | undefined;
-  /** The same, once it is known to have been said before all that the view does not show. */
-  readonly #echoed: Advertisement | undefined;
-  readonly #goal: Epoch;
-  readonly #blockedBy: Epoch | undefined;
-  readonly #left: Readonly<Record<string, number>>;
-  readonly #moving: Memory['moving'];
-  /** With what this node seals, now and by this decision. */
-  readonly #inUse: Set<Epoch>;
 
-  constructor(sight: Sight, memory: Memory, now: number, timing: Timing) {
-    this.#sight = sight;
+  constructor(view: View, clocks: Clocks, memory: Memory) {
+    this.#view = view;
+    this.#clocks = clocks;
     this.#memory = memory;
-    this.#now = now;
-    this.#timing = timing;
-    this.#peers = sight.peers;
-    const { advertised, incarnation, target, plane } = sight;
-    const { written } = memory;
-    const own = advertised?.incarnation === incarnation ? advertised : undefined;
-    this.#claimed = written ?? own;
-    this.#echoed =
-      written && own && own.serial >= written.serial && sayTheSame(own, written) ? own : undefined;
-    this.#blockedBy = plane.opens.map(({ epoch }) => epoch).find(epoch => conflict(epoch, target));
-    this.#goal = this.#blockedBy === undefined ? target : this.#detour(target, this.#blockedBy);
-    this.#inUse = new Set([...plane.seals, ...plane.probes].map(({ epoch }) => epoch));
-    this.#left = this.#leftSince();
-    this.#moving = this.#movingSince();
   }
 
   decide(): Decision {
-    const { advertised } = this.#sight;
-    const seal = this.#changes(this.#sight.plane.seals, peer => this.#sealFor(peer));
-    const probe = this.#changes(this.#sight.plane.probes, peer => this.#probeFor(peer));
-    for (const { epoch } of [...seal, ...probe]) if (epoch !== undefined) this.#inUse.add(epoch);
+    const { goal, blockedBy, echoed, hasSpoken, sight, inUse } = this.#view;
+    const { moving, left, met } = this.#clocks;
+    const seal = this.#changes(sight.plane.seals, peer => this.#sealFor(peer));
+    const probe = this.#changes(sight.plane.probes, peer => this.#probeFor(peer));
+    const started = [...seal, ...probe].flatMap(({ epoch }) => (epoch === undefined ? [] : [epoch]));
     const open = this.#toOpen();
-    const wanted = this.#wanted();
-    const written = this.#toWrite(wanted);
-    // At the very first, opening and writing are one: peers need not hear of a node that can open nothing yet.
-    const isFirst = advertised === undefined && open.length > 0;
-    const quiet = this.#quietSince();
-    const wakeAt = this.#wakeAt(quiet);
+    const wanted = this.#wanted([...inUse, ...started]);
+    const quiet = this.#clocks.quietSince(this.#withdrawn());
+    const clear = this.#isClear(quiet);
+    const isTooEarly = !hasSpoken && (open.length > 0 || (clear && !sight.plane.clear));
+    const written = isTooEarly ? this.#memory.written : this.#toWrite(wanted);
+    const isNews = !isTooEarly && (echoed === undefined || written !== this.#memory.written);
+    const wakeAt = this.#clocks.wakeAt(quiet);
     return {
-      goal: this.#goal,
-      ...(this.#blockedBy === undefined ? {} : { blockedBy: this.#blockedBy }),
-      clear: this.#mayStayClear(quiet),
+      goal,
+      ...(blockedBy === undefined ? {} : { blockedBy }),
+      clear,
       open,
       close: this.#toClose(quiet),
       seal,
       probe,
-      ...(this.#echoed === undefined || written !== this.#memory.written
-        ? isFirst
-          ? {}
-          : { advertise: written }
-        : {}),
+      ...(isNews && written ? { advertise: written } : {}),
       overdue: wanted.refuses.flatMap(epoch =>
-        this.#sealersOf(epoch).map(({ name: peer }) => ({ peer, epoch })),
+        this.#view.sealersOf(epoch).map(({ name: peer }) => ({ peer, epoch })),
       ),
       ...(wakeAt === undefined ? {} : { wakeAt }),
-      memory: {
-        ...(isFirst ? {} : { written }),
-        ...(this.#moving === undefined ? {} : { moving: this.#moving }),
-        left: this.#left,
-        quiet,
-      },
+      memory: { ...(written ? { written } : {}), ...(moving ? { moving } : {}), left, quiet, met },
     };
   }
 
   // 1. Install to open.
 
   #toOpen(): Sealing[] {
-    const epochs = [...new Set([...(this.#claimed?.opens ?? []), ...this.#needed(), this.#goal])];
+    const { claimed, goal, peers } = this.#view;
+    const epochs = [...new Set([...(claimed?.opens ?? []), ...this.#needed(), goal])];
     return epochs
       .filter(epoch => epoch !== 'none')
-      .filter(epoch => this.#isAble(epoch) && (epoch === this.#goal || !this.#mayWithdraw(epoch)))
+      .filter(epoch => this.#view.isAble(epoch) && (epoch === goal || !this.#mayWithdraw(epoch)))
       .flatMap(epoch =>
-        this.#peers
-          .filter(peer => !this.#isOpen(peer, epoch))
+        peers
+          .filter(peer => !this.#view.isOpen(peer, epoch))
           .map(({ name, advertised }) => ({ peer: name, incarnation: advertised.incarnation, epoch })),
       );
   }
 
   /** What a peer that lacks the goal has, and this node has a key for. */
   #needed(): Epoch[] {
-    const behind = this.#peers.filter(({ advertised }) => !advertised.opens.includes(this.#goal));
-    return this.#sight.able.filter(
-      epoch => !this.#isExpired(epoch) && behind.some(({ advertised }) => advertised.seals.includes(epoch)),
+    const { peers, goal, sight } = this.#view;
+    const behind = peers.filter(({ advertised }) => !advertised.opens.includes(goal));
+    return sight.able.filter(
+      epoch =>
+        !this.#clocks.isExpired(epoch) && behind.some(({ advertised }) => advertised.seals.includes(epoch)),
     );
-  }
-
-  #isAble(epoch: Epoch): boolean {
-    const { able, target, plane } = this.#sight;
-    if (epoch === 'none') return target === 'none';
-    return able.includes(epoch) && !plane.opens.some(opening => conflict(opening.epoch, epoch));
   }
 
   // 2. Advertise.
 
-  #wanted(): Omit<Advertisement, 'serial'> {
-    const claimed = this.#claimed?.opens ?? [];
-    const kept = claimed.filter(epoch => !this.#mayWithdraw(epoch) && this.#isThere(epoch));
-    const fresh = [...this.#needed(), ...this.#stillSealed(), this.#goal].filter(
-      epoch => !kept.includes(epoch) && this.#isOpenForAll(epoch),
+  #wanted(inUse: readonly Epoch[]): Omit<Advertisement, 'serial'> {
+    const { claimed, goal, sight } = this.#view;
+    const promised = claimed?.opens ?? [];
+    const kept = promised.filter(epoch => !this.#mayWithdraw(epoch) && this.#view.isThere(epoch));
+    const fresh = [...this.#needed(), ...this.#stillSealed(), goal].filter(
+      epoch => !kept.includes(epoch) && this.#view.isOpenForAll(epoch),
     );
     const opens = [...new Set([...kept, ...fresh])];
-    const seals = [...new Set([...this.#inUse, ...this.#intents(opens)])].sort();
-    const refuses = claimed
-      .concat(this.#claimed?.refuses ?? [])
-      .filter(epoch => epoch !== this.#goal && this.#isExpired(epoch) && this.#sealersOf(epoch).length > 0);
-    return { incarnation: this.#sight.incarnation, opens, seals, refuses: [...new Set(refuses)].sort() };
+    const seals = [...new Set([...inUse, ...this.#intents(opens)])].sort();
+    const refuses = [...promised, ...(claimed?.refuses ?? [])].filter(epoch => this.#isRefused(epoch));
+    return { incarnation: sight.incarnation, opens, seals, refuses: [...new Set(refuses)].sort() };
   }
 
   /** A writing that is on its way is repeated as it is. */
   #toWrite(wanted: Omit<Advertisement, 'serial'>): Advertisement {
     const { written } = this.#memory;
-    const { advertised } = this.#sight;
-    const isOvertaken = !this.#echoed && written && advertised && advertised.serial >= written.serial;
+    const { advertised } = this.#view.sight;
+    const isOvertaken = !this.#view.echoed && written && advertised && advertised.serial >= written.serial;
     if (written && !isOvertaken && sayTheSame({ ...wanted, serial: 0 }, written)) return written;
     return { ...wanted, serial: Math.max(written?.serial ?? 0, advertised?.serial ?? 0) + 1 };
   }
 
   /** With what this node wants to be free to start sealing. */
   #intents(opens: readonly Epoch[]): Epoch[] {
-    const stranded = this.#peers.filter(
-      peer => !peer.advertised.opens.includes(this.#goal) && this.#current(peer) === undefined,
+    const { peers, goal } = this.#view;
+    const stranded = peers.filter(
+      peer => !peer.advertised.opens.includes(goal) && this.#view.current(peer) === undefined,
     );
     return opens.filter(
       epoch =>
-        epoch === this.#goal ||
-        (!this.#isExpired(epoch) && stranded.some(({ advertised }) => advertised.opens.includes(epoch))),
+        epoch === goal ||
+        (!this.#clocks.isExpired(epoch) &&
+          stranded.some(({ advertised }) => advertised.opens.includes(epoch))),
     );
   }
 
   /** An epoch that was withdrawn too early: a peer has begun to seal with it meanwhile. */
   #stillSealed(): Epoch[] {
-    return this.#opened().filter(epoch => !this.#isExpired(epoch) && this.#sealersOf(epoch).length > 0);
+    return this.#view.opened.filter(
+      epoch => !this.#clocks.isExpired(epoch) && this.#view.sealersOf(epoch).length > 0,
+    );
   }
 
-  /** Still to be had: some peer has it open, or it can be opened again. */
-  #isThere(epoch: Epoch): boolean {
-    return this.#isAble(epoch) || this.#opened().includes(epoch);
-  }
-
-  #isOpenForAll(epoch: Epoch): boolean {
-    if (epoch === 'none') return this.#sight.plane.clear;
-    return this.#isThere(epoch) && this.#peers.every(peer => this.#isOpen(peer, epoch));
+  /** Promised, and sealed with by somebody; but its time has run out, or it is lost. */
+  #isRefused(epoch: Epoch): boolean {
+    const { goal } = this.#view;
+    if (this.#view.sealersOf(epoch).length === 0) return false;
+    return epoch === goal ? false : this.#clocks.isExpired(epoch) || !this.#view.isThere(epoch);
   }
 
   // 3. Switch to seal.
 
   #sealFor(peer: Peer): Epoch | undefined {
-    const current = this.#current(peer);
-    const kept = current !== undefined && this.#mayKeep(peer, current) ? current : undefined;
-    if (kept === this.#goal) return kept;
-    if (kept !== undefined)
-      return this.#mayMove() && this.#mayStart(peer, this.#goal, true) ? this.#goal : kept;
+    const { goal } = this.#view;
+    const kept = this.#kept(peer);
+    if (kept === goal) return kept;
+    if (kept !== undefined) return this.#mayMove() && this.#mayStart(peer, goal, true) ? goal : kept;
     return this.#best().find(epoch => this.#mayStart(peer, epoch, false));
   }
 
   #probeFor(peer: Peer): Epoch | undefined {
-    const current = this.#current(peer);
-    const kept = current !== undefined && this.#mayKeep(peer, current) ? current : undefined;
-    const candidates = kept === undefined ? this.#best() : this.#mayMove() ? [this.#goal, kept] : [kept];
-    return candidates.find(epoch => epoch !== 'none' && this.#isAgreed(peer, epoch));
+    const kept = this.#kept(peer);
+    const candidates = kept === undefined ? this.#best() : this.#mayMove() ? [this.#view.goal, kept] : [kept];
+    return candidates.find(epoch => epoch !== 'none' && this.#view.isAgreed(peer, epoch));
   }
 
-  /** How the traffic to this run of the peer is sealed now. */
-  #current(peer: Peer): Epoch | undefined {
-    const { incarnation } = peer.advertised;
-    return this.#sight.plane.seals.find(seal => seal.peer === peer.name && seal.incarnation === incarnation)
-      ?.epoch;
-  }
-
-  #mayKeep(peer: Peer, epoch: Epoch): boolean {
-    return !peer.advertised.refuses.includes(epoch) && (epoch === this.#goal || !this.#isExpired(epoch));
+  /** With what the traffic to the peer is sealed now, if that may go on. */
+  #kept(peer: Peer): Epoch | undefined {
+    const current = this.#view.current(peer);
+    if (current === undefined || peer.advertised.refuses.includes(current)) return undefined;
+    return current === this.#view.goal || !this.#clocks.isExpired(current) ? current : undefined;
   }
 
   #mayStart(peer: Peer, epoch: Epoch, hasOther: boolean): boolean {
-    if (!this.#isAgreed(peer, epoch)) return false;
+    if (!this.#view.isAgreed(peer, epoch)) return false;
     const protocol = protocolOf(epoch);
-    if (protocol === 'none') return this.#goal === 'none';
-    if (protocol === 'wireguard' && !hasOther) return true;
-    return this.#opening(peer, epoch)?.heardAt !== undefined;
-  }
-
-  /** Both have said that they open it, this node that it may seal with it, and that has been heard. */
-  #isAgreed(peer: Peer, epoch: Epoch): boolean {
-    const mine = this.#echoed;
-    return (
-      this.#isOpen(peer, epoch) &&
-      mine?.opens.includes(epoch) === true &&
-      mine.seals.includes(epoch) &&
-      peer.advertised.opens.includes(epoch)
-    );
+    if (protocol === 'none') return this.#view.goal === 'none';
+    return (protocol === 'wireguard' && !hasOther) || this.#clocks.hasHeard(peer, epoch);
   }
 
   /** All that open anything open the goal, or have been waited for long enough. */
   #mayMove(): boolean {
-    const { patience } = this.#timing;
-    const isPatient = patience === undefined || !this.#moving || this.#now < this.#moving.since + patience;
-    const behind = this.#peers.some(
-      ({ advertised }) => advertised.opens.length > 0 && !advertised.opens.includes(this.#goal),
+    const { peers, goal } = this.#view;
+    const behind = peers.some(
+      ({ advertised }) => advertised.opens.length > 0 && !advertised.opens.includes(goal),
     );
-    return !behind || !isPatient;
+    return !behind || this.#clocks.isImpatient();
   }
 
   /** The goal first, then from the newest to the oldest. */
   #best(): Epoch[] {
-    const opens = this.#claimed?.opens ?? [];
-    return [
-      this.#goal,
-      ...opens.filter(epoch => epoch !== this.#goal && !this.#isExpired(epoch)).toReversed(),
-    ];
+    const { claimed, goal } = this.#view;
+    const others = (claimed?.opens ?? []).filter(epoch => epoch !== goal && !this.#clocks.isExpired(epoch));
+    return [goal, ...others.toReversed()];
   }
 
   #changes(now: readonly Sealing[], choose: (peer: Peer) => Epoch | undefined): Change[] {
+    const { peers } = this.#view;
     const changes: Change[] = [];
-    for (const peer of this.#peers) {
+    for (const peer of peers) {
       const { incarnation } = peer.advertised;
       const before = now.find(sealing => sealing.peer === peer.name);
       const epoch = choose(peer);
-      const isSame = before?.epoch === epoch && (before === undefined || before.incarnation === incarnation);
+      const isSame = before?.epoch === epoch && (before === undefined || isForRun(before, incarnation));
       if (!isSame) changes.push({ peer: peer.name, incarnation, epoch });
     }
-    const gone = now.filter(({ peer }) => !this.#peers.some(({ name }) => name === peer));
+    const gone = now.filter(({ peer }) => !peers.some(({ name }) => name === peer));
     return [...changes, ...gone.map(({ peer, incarnation }) => ({ peer, incarnation, epoch: undefined }))];
   }
 
@@ -375,114 +241,30 @@ class Round {
 
   /** The goal stands beside it, and nobody seals with it; or its time has run out. */
   #mayWithdraw(epoch: Epoch): boolean {
-    if (epoch === this.#goal) return false;
-    if (this.#isExpired(epoch)) return true;
-    return this.#echoed?.opens.includes(this.#goal) === true && this.#isIdle(epoch);
+    if (epoch === this.#view.goal) return false;
+    return this.#clocks.isExpired(epoch) || (this.#view.isGoalSaid && this.#view.isIdle(epoch));
   }
 
-  #isIdle(epoch: Epoch): boolean {
-    const { seals, probes } = this.#sight.plane;
-    return (
-      this.#sealersOf(epoch).length === 0 && ![...seals, ...probes].some(sealing => sealing.epoch === epoch)
-    );
+  #withdrawn(): Epoch[] {
+    const { echoed, opened } = this.#view;
+    if (!echoed) return [];
+    return opened.filter(epoch => !echoed.opens.includes(epoch) && this.#mayWithdraw(epoch));
   }
 
-  #sealersOf(epoch: Epoch): Peer[] {
-    return this.#peers.filter(({ advertised }) => advertised.seals.includes(epoch));
-  }
-
-  #quietSince(): Record<string, number> {
-    const quiet: Record<string, number> = {};
-    for (const epoch of this.#opened()) {
-      const isWithdrawn = this.#echoed !== undefined && !this.#echoed.opens.includes(epoch);
-      if (!isWithdrawn || !this.#mayWithdraw(epoch)) continue;
-      quiet[epoch] = this.#memory.quiet[epoch] ?? this.#now;
-    }
-    return quiet;
-  }
-
-  #toClose(quiet: Record<string, number>): Sealing[] {
-    return this.#sight.plane.opens
+  #toClose(quiet: Memory['quiet']): Sealing[] {
+    const { plane } = this.#view.sight;
+    return plane.opens
       .filter(opening => {
-        const isGone = !this.#peers.some(
-          ({ name, advertised }) => name === opening.peer && advertised.incarnation === opening.incarnation,
+        const isThere = this.#view.peers.some(
+          ({ name, advertised }) => name === opening.peer && isForRun(opening, advertised.incarnation),
         );
-        return isGone || this.#isDrained(opening.epoch, quiet);
+        return !isThere || this.#clocks.isDrained(opening.epoch, quiet);
       })
       .map(({ peer, incarnation, epoch }) => ({ peer, incarnation, epoch }));
   }
 
-  #mayStayClear(quiet: Record<string, number>): boolean {
-    return this.#goal === 'none' || (this.#sight.plane.clear && !this.#isDrained('none', quiet));
-  }
-
-  #isDrained(epoch: Epoch, quiet: Record<string, number>): boolean {
-    const since = quiet[epoch];
-    return since !== undefined && this.#now >= this.#drainedAt(epoch, since);
-  }
-
-  /** Packets that still come put it off, but for those of a refused epoch. */
-  #drainedAt(epoch: Epoch, quietSince: number): number {
-    const heard = this.#sight.plane.opens.flatMap(opening =>
-      opening.epoch === epoch && opening.heardAt !== undefined ? [opening.heardAt] : [],
-    );
-    const last = this.#isExpired(epoch) ? quietSince : Math.max(quietSince, ...heard);
-    return last + this.#timing.drain;
-  }
-
-  // Clocks.
-
-  #isExpired(epoch: Epoch): boolean {
-    const { bound } = this.#timing;
-    const left = this.#left[epoch];
-    return bound !== undefined && left !== undefined && this.#now >= left + bound;
-  }
-
-  #leftSince(): Record<string, number> {
-    const left: Record<string, number> = {};
-    if (!this.#echoed?.opens.includes(this.#goal)) return { ...this.#memory.left };
-    const known = [...this.#opened(), ...(this.#claimed?.opens ?? [])];
-    for (const epoch of known) {
-      if (epoch !== this.#goal) left[epoch] = this.#memory.left[epoch] ?? this.#now;
-    }
-    return left;
-  }
-
-  #movingSince(): Memory['moving'] {
-    if (!this.#echoed?.opens.includes(this.#goal)) return undefined;
-    const before = this.#memory.moving;
-    return before?.epoch === this.#goal ? before : { epoch: this.#goal, since: this.#now };
-  }
-
-  #wakeAt(quiet: Record<string, number>): number | undefined {
-    const { patience, bound } = this.#timing;
-    const times = Object.entries(quiet).map(([epoch, since]) => this.#drainedAt(epoch as Epoch, since));
-    if (patience !== undefined && this.#moving) times.push(this.#moving.since + patience);
-    if (bound !== undefined) times.push(...Object.values(this.#left).map(since => since + bound));
-    const ahead = times.filter(time => time > this.#now);
-    return ahead.length === 0 ? undefined : Math.min(...ahead);
-  }
-
-  // What is there.
-
-  #opened(): Epoch[] {
-    const { clear, opens } = this.#sight.plane;
-    return [...new Set([...(clear ? (['none'] as const) : []), ...opens.map(({ epoch }) => epoch)])];
-  }
-
-  #isOpen(peer: Peer, epoch: Epoch): boolean {
-    return epoch === 'none' ? this.#sight.plane.clear : this.#opening(peer, epoch) !== undefined;
-  }
-
-  #opening(peer: Peer, epoch: Epoch): Opening | undefined {
-    const { incarnation } = peer.advertised;
-    return this.#sight.plane.opens.find(
-      opening => opening.peer === peer.name && opening.incarnation === incarnation && opening.epoch === epoch,
-    );
-  }
-
-  /** The newest other epoch to move to while a key under the same id is in the way; without one, that key. */
-  #detour(target: Epoch, blockedBy: Epoch): Epoch {
-    return this.#claimed?.opens.toReversed().find(epoch => !conflict(epoch, target)) ?? blockedBy;
+  #isClear(quiet: Memory['quiet']): boolean {
+    const { goal, sight } = this.#view;
+    return goal === 'none' || (sight.plane.clear && !this.#clocks.isDrained('none', quiet));
   }
 }

@@ -1,57 +1,50 @@
 /**
- * A small cluster as a value, and all that can happen to it next: the machine of each node, the API, the data planes, and
- * packets on their way. Made to be explored: each step is one event, and equal states have equal keys.
+ * All that can happen next in a small cluster: to the machine of each node, to the API, to the data planes, and to packets
+ * on their way. Made to be explored: each step is one event.
  *
  * What it grants the adversary: any node may see the target and the others' writings as late as it likes, do any one step
- * of its decision and crash after it, have its writing refused because its view is old, be rebooted, and leave; probes may
- * be heard late or never. What it grants the cluster: views follow the order of the API's writings, a starting agent
- * lists afresh, a packet is on its way for less than `drain`.
+ * of its decision and crash after it, have its writing refused because its view is old or arrive long after it was sent,
+ * be rebooted, get a new run of its data plane, start while there is no Secret, leave, and die; probes may be heard late
+ * or never. What it grants the cluster: views follow the order of the API's writings, a starting agent lists afresh, a
+ * packet is on its way for less than `drain`.
  */
-import type { Advertisement } from './advertisement.ts';
-import { type Epoch, protocolOf } from './epoch.ts';
+import { sayTheSame } from './advertisement.ts';
+import { type Epoch, isKeyedByRun } from './epoch.ts';
+import { decide } from './machine.ts';
+import { isForRun, type Sealing } from './plane.ts';
+import { type Decision, type Memory, NO_MEMORY, type Timing, targetWithoutKey } from './sight.ts';
+import { type Deed, deeds } from './testdeeds.ts';
 import {
-  type Decision,
-  decide,
-  type Memory,
-  NO_MEMORY,
-  type Opening,
-  type Sealing,
-  type Timing,
-} from './machine.ts';
-
-export interface World {
-  readonly target: Epoch;
-  /** What the target will be later. */
-  readonly later: readonly Epoch[];
-  readonly api: readonly (Advertisement | undefined)[];
-  readonly nodes: readonly Node[];
-  readonly reboots: number;
-  readonly departures: number;
-}
-
-export interface Node {
-  readonly runs: number;
-  readonly state: 'up' | 'left';
-  readonly target: Epoch;
-  readonly able: readonly Epoch[];
-  readonly view: readonly (Advertisement | undefined)[];
-  readonly memory: Memory;
-  readonly clear: boolean;
-  readonly opens: readonly Opening[];
-  readonly seals: readonly Path[];
-  readonly probes: readonly Sealing[];
-  /** Traffic that was sealed before the last change and is still on its way. */
-  readonly underway: readonly (Sealing & { readonly ticks: number })[];
-}
-
-/** `proven`: it replaced another epoch, or the peer has been heard under it. */
-type Path = Sealing & { readonly proven: boolean };
+  BEFORE_THAT,
+  change,
+  type Fate,
+  freshNode,
+  indexOf,
+  LONG_AGO,
+  mapPaths,
+  NOW,
+  type Node,
+  nameOf,
+  type Path,
+  runOf,
+  TICK,
+  UNDERWAY_TICKS,
+  type World,
+} from './testworld.ts';
 
 export interface Rules {
   readonly timing: Timing;
   /** One event is a step of a decision, in any order, or in the order in which they are listed; or it is all of them. */
   readonly grain: 'any step' | 'next step' | 'decision';
   readonly crashes: boolean;
+  /** Probes are heard at once, not at any time or never. */
+  readonly hearsAtOnce?: boolean;
+  /** Writings are on their way for any time. */
+  readonly slowWrites?: boolean;
+  /** Another machine than ours. */
+  readonly decide?: typeof decide;
+  /** What somebody will have to give the cluster for a target before it can settle. */
+  readonly remedy?: Epoch;
 }
 
 export interface Step {
@@ -59,302 +52,170 @@ export interface Step {
   readonly world: World;
 }
 
-/** A tick of the clock is so long. */
-export const TICK = 1000;
-/** Ticks for which a packet can be on its way; `Timing.drain` has to be as long. */
-export const UNDERWAY_TICKS = 2;
-const NOW = 1_000_000;
-const LONG_AGO = NOW - 100 * TICK;
-
-export const nameOf = (index: number) => 'abcdefgh'[index]!;
-export const runOf = (index: number, node: Node) => `${nameOf(index)}${node.runs}`;
-
-/** A node that has not started yet. */
-export function freshNode(target: Epoch, size: number): Node {
-  return {
-    runs: 0,
-    state: 'up',
-    target,
-    able: [target],
-    view: new Array(size).fill(undefined),
-    memory: NO_MEMORY,
-    clear: false,
-    opens: [],
-    seals: [],
-    probes: [],
-    underway: [],
-  };
-}
-
-/** A cluster in which nobody has started. */
-export function freshWorld(size: number, target: Epoch, later: readonly Epoch[] = []): World {
-  return {
-    target,
-    later,
-    api: new Array(size).fill(undefined),
-    nodes: Array.from({ length: size }, () => freshNode(target, size)),
-    reboots: 0,
-    departures: 0,
-  };
-}
-
-export function decisionOf(world: World, index: number, timing: Timing): Decision {
+export function decisionOf(world: World, index: number, rules: Rules): Decision {
   const node = world.nodes[index]!;
   const known = decisions.get(node);
-  if (known?.timing === timing && known.index === index) return known.decision;
+  const isKnown = known?.index === index && known.timing === rules.timing && known.decidedBy === rules.decide;
+  if (isKnown) return known.decision;
   const peers = node.view.flatMap((advertised, i) =>
     i === index || !advertised ? [] : [{ name: nameOf(i), advertised }],
   );
-  const decision = decide(
-    {
-      incarnation: runOf(index, node),
-      target: node.target,
-      able: node.able,
-      advertised: node.view[index],
-      peers,
-      plane: { clear: node.clear, opens: node.opens, seals: node.seals, probes: node.probes },
-    },
-    node.memory,
-    NOW,
-    timing,
-  );
-  const remembering = { ...decision, memory: forget(decision.memory, timing) };
-  decisions.set(node, { index, timing, decision: remembering });
+  const { target, able, clear, opens, seals, probes } = node;
+  const plane = { clear, opens, seals, probes };
+  const incarnation = runOf(index, node);
+  const sight = { incarnation, target, able, advertised: node.view[index], peers, plane };
+  const decision = (rules.decide ?? decide)(sight, node.memory, NOW, rules.timing);
+  const remembering = { ...decision, memory: forget(decision.memory, rules.timing, able) };
+  const { timing, decide: decidedBy } = rules;
+  decisions.set(node, { index, timing, decidedBy, decision: remembering });
   return remembering;
 }
 
 /** Nodes are values, and the same ones come again and again. */
-const decisions = new WeakMap<Node, { index: number; timing: Timing; decision: Decision }>();
+const decisions = new WeakMap<
+  Node,
+  { index: number; timing: Timing; decidedBy: Rules['decide'] | undefined; decision: Decision }
+>();
 
 /** All that can happen next. */
 export function steps(world: World, rules: Rules): Step[] {
   const found: Step[] = [];
-  const [next, ...later] = world.later;
-  if (next !== undefined) found.push({ event: `target ${next}`, world: { ...world, target: next, later } });
+  const { later, fate } = world;
+  if (later[0] !== undefined)
+    found.push({ event: `target ${later[0]}`, world: { ...world, target: later[0], later: later.slice(1) } });
   found.push({ event: 'tick', world: tick(world, rules.timing) });
   for (const [index, node] of world.nodes.entries()) {
-    if (node.state === 'left') continue;
-    found.push(...actions(world, index, rules));
-    found.push(...hearings(world, index));
-    found.push({ event: `${nameOf(index)} sees the nodes`, world: look(world, index) });
-    if (node.target !== world.target) {
-      found.push({ event: `${nameOf(index)} sees the target`, world: seeTarget(world, index) });
-    }
-    if (rules.crashes) found.push({ event: `${nameOf(index)} crashes`, world: restart(world, index, node) });
-    if (world.reboots > 0) {
-      found.push({ event: `${nameOf(index)} reboots`, world: reboot(world, index, node) });
-    }
-    if (world.departures > 0)
-      found.push({ event: `${nameOf(index)} leaves`, world: leave(world, index, node) });
+    if (node.state !== 'up') continue;
+    const add = (event: string, next: World) =>
+      found.push({ event: `${nameOf(index)} ${event}`, world: next });
+    for (const step of actions(world, index, rules)) add(step.event, step.world);
+    for (const step of arrivals(world, index)) add(step.event, step.world);
+    if (!rules.hearsAtOnce) for (const step of hearings(world, index)) add(step.event, step.world);
+    if (isBehind(world, index)) add('sees the nodes', look(world, index));
+    if (node.target !== world.target || !node.able.includes(world.target))
+      add('sees the target', seeTarget(world, index));
+    if (rules.crashes) add('crashes', restart(world, index, node));
+    const spend = (what: keyof Fate) => ({ ...world, fate: { ...fate, [what]: fate[what]! - 1 } });
+    if (fate.reboots) add('reboots', reboot(spend('reboots'), index, node));
+    if (fate.renewals) add('gets a new run', renew(spend('renewals'), index, node));
+    if (fate.losses) add('starts without Secret', restartWithoutKey(spend('losses'), index, node));
+    if (fate.departures) add('leaves', leave(spend('departures'), index, node));
+    if (fate.deaths) add('dies', change(spend('deaths'), index, { state: 'dead', underway: [] }));
   }
-  return found;
-}
-
-/** What is against the law in this state, or undefined. */
-export function violation(world: World, timing: Timing): string | undefined {
-  for (const [index, node] of world.nodes.entries()) {
-    if (node.state === 'left') continue;
-    const said = world.api[index];
-    const isMine = said?.incarnation === runOf(index, node);
-    for (const path of [...node.seals, ...node.probes]) {
-      if (!isMine || !said.seals.includes(path.epoch)) {
-        return `${nameOf(index)} seals with ${path.epoch} and has not said so`;
-      }
-    }
-    const traffic = [...node.seals.filter(({ proven }) => proven), ...node.underway];
-    for (const { peer, incarnation, epoch } of traffic) {
-      const other = world.nodes.findIndex((_, i) => nameOf(i) === peer);
-      const receiver = world.nodes[other]!;
-      if (receiver.state === 'left' || runOf(other, receiver) !== incarnation) continue;
-      const isOpen =
-        epoch === 'none'
-          ? receiver.clear
-          : receiver.opens.some(
-              opening =>
-                opening.peer === nameOf(index) &&
-                opening.incarnation === runOf(index, node) &&
-                opening.epoch === epoch,
-            );
-      if (!isOpen && timing.bound === undefined) return `${peer} is deaf to ${nameOf(index)}'s ${epoch}`;
-    }
-  }
-  return undefined;
-}
-
-/** What is not as it should be once all is over, or undefined: one epoch everywhere, every pair of nodes joined by it. */
-export function unsettled(world: World): string | undefined {
-  for (const [index, node] of world.nodes.entries()) {
-    if (node.state === 'left') continue;
-    const name = nameOf(index);
-    const others = world.nodes.flatMap((other, i) =>
-      i === index || other.state === 'left' ? [] : [{ peer: nameOf(i), incarnation: runOf(i, other) }],
-    );
-    const said = world.api[index];
-    const expected = JSON.stringify([runOf(index, node), [world.target], [world.target], []]);
-    const saying = JSON.stringify([said?.incarnation, said?.opens, said?.seals, said?.refuses]);
-    if (saying !== expected) return `${name} says ${saying}`;
-    const isClear = world.target === 'none';
-    if (node.clear !== isClear) return `${name} lets in what is in the clear`;
-    if (node.opens.length !== (isClear ? 0 : others.length))
-      return `${name} opens ${JSON.stringify(node.opens)}`;
-    for (const { peer, incarnation } of others) {
-      const fits = (way: Sealing) =>
-        way.peer === peer && way.incarnation === incarnation && way.epoch === world.target;
-      if (!isClear && !node.opens.some(fits)) return `${name} does not open ${world.target} of ${peer}`;
-      if (!node.seals.some(fits)) return `${name} does not seal with ${world.target} for ${peer}`;
-    }
-    if (node.seals.length !== others.length) return `${name} seals ${JSON.stringify(node.seals)}`;
-  }
-  return undefined;
+  return rules.hearsAtOnce ? found.map(step => ({ ...step, world: hearAll(step.world) })) : found;
 }
 
 /** One round in which everybody sees, hears and does all there is, and the clock goes on. */
-export function calmRound(world: World, timing: Timing): World {
-  let now = world;
+export function calmRound(world: World, rules: Rules): World {
+  const calm: Rules = { ...rules, grain: 'decision', crashes: false };
+  let now = rules.remedy === undefined ? world : { ...world, target: rules.remedy };
   for (const [index, { state }] of world.nodes.entries()) {
-    if (state === 'left') continue;
-    now = seeTarget(look(now, index), index);
+    if (state !== 'up') continue;
+    now = seeTarget(now, index);
     for (let more = true; more; ) {
-      const [first] = [
-        ...hearings(now, index),
-        ...actions(now, index, { timing, grain: 'decision', crashes: false }),
-      ];
+      now = look(now, index);
+      const [first] = [...arrivals(now, index), ...hearings(now, index), ...actions(now, index, calm)];
       more = first !== undefined;
       if (first) now = first.world;
     }
   }
-  return tick(now, timing);
+  return tick(now, rules.timing);
 }
 
 // What nodes do.
 
 function actions(world: World, index: number, rules: Rules): Step[] {
   const node = world.nodes[index]!;
-  const decision = decisionOf(world, index, rules.timing);
-  const name = nameOf(index);
-  const done: { event: string; apply: (world: World) => World }[] = [
-    ...(decision.clear === node.clear
-      ? []
-      : [
-          {
-            event: `lets ${decision.clear ? 'in' : 'out'} the clear`,
-            apply: (on: World) => letIn(on, index, decision.clear),
-          },
-        ]),
-    ...decision.open.map(way => ({ event: `opens ${say(way)}`, apply: (on: World) => open(on, index, way) })),
-    ...decision.close.map(way => ({
-      event: `closes ${say(way)}`,
-      apply: (on: World) => close(on, index, way),
-    })),
-    ...decision.seal.map(way => ({ event: `seals ${say(way)}`, apply: (on: World) => seal(on, index, way) })),
-    ...decision.probe.map(way => ({
-      event: `probes ${say(way)}`,
-      apply: (on: World) => probe(on, index, way),
-    })),
-  ];
+  const decision = decisionOf(world, index, rules);
+  const done: Deed[] = deeds(node, index, decision);
   const { advertise } = decision;
-  if (advertise && sameWriting(node.view[index], world.api[index])) {
+  if (advertise && (rules.slowWrites || world.api[index] === node.view[index])) {
     const { opens, seals, refuses } = advertise;
-    const event = `writes opens ${opens}, seals ${seals}${refuses.length > 0 ? `, refuses ${refuses}` : ''}`;
-    done.push({ event, apply: on => write(on, index, advertise) });
+    const said = `writes opens ${opens}, seals ${seals}${refuses.length > 0 ? `, refuses ${refuses}` : ''}`;
+    const writing = { over: node.view[index], said: advertise };
+    if (!rules.slowWrites) done.push({ event: said, apply: on => arrive(on, index, writing) });
+    else if (
+      node.sent.length < MOST_SENT &&
+      !node.sent.some(each => each.over === writing.over && sayTheSame(each.said, advertise))
+    )
+      done.push({ event: said, apply: on => change(on, index, { sent: [...node.sent, writing] }) });
   }
   const decided = change(world, index, { memory: decision.memory });
-  const isNew = JSON.stringify(decision.memory) !== JSON.stringify(node.memory);
-  if (done.length === 0) return isNew ? [{ event: `${name} thinks`, world: decided }] : [];
+  if (done.length === 0)
+    return JSON.stringify(decision.memory) !== JSON.stringify(node.memory)
+      ? [{ event: 'thinks', world: decided }]
+      : [];
   if (rules.grain === 'decision') {
-    const event = `${name} ${done.map(({ event }) => event).join(' and ')}`;
+    const event = done.map(({ event }) => event).join(' and ');
     return [{ event, world: done.reduce((on, { apply }) => apply(on), decided) }];
   }
   const possible = rules.grain === 'any step' ? done : done.slice(0, 1);
-  return possible.map(({ event, apply }) => ({ event: `${name} ${event}`, world: apply(decided) }));
+  return possible.map(({ event, apply }) => ({ event, world: apply(decided) }));
 }
 
-function letIn(world: World, index: number, clear: boolean): World {
-  if (clear && world.nodes[index]!.target !== 'none')
-    throw new Error(`${nameOf(index)} lets in what is in the clear`);
-  return change(world, index, { clear });
+/** Writings that come to the API now, or are refused because they would replace another than they were meant to. */
+function arrivals(world: World, index: number): Step[] {
+  return world.nodes[index]!.sent.map(writing => {
+    const isRefused = world.api[index] !== writing.over;
+    const event = isRefused ? 'is refused a writing' : 'has its writing arrive';
+    const sent = world.nodes[index]!.sent.filter(each => each !== writing);
+    const next = isRefused ? world : arrive(world, index, writing);
+    return { event, world: change(next, index, { sent }) };
+  });
 }
 
-function open(world: World, index: number, way: Sealing): World {
-  return change(world, index, { opens: [...world.nodes[index]!.opens, way] });
+function arrive(world: World, index: number, { said }: Node['sent'][number]): World {
+  const refused = (path: Path) =>
+    path.peer === nameOf(index) && said.refuses.includes(path.epoch)
+      ? { ...path, refused: true as const }
+      : path;
+  return {
+    ...world,
+    api: world.api.map((before, i) => (i === index ? said : before)),
+    nodes: said.refuses.length === 0 ? world.nodes : mapPaths(world.nodes, refused),
+  };
 }
 
-function close(world: World, index: number, way: Sealing): World {
-  const node = world.nodes[index]!;
-  return change(world, index, { opens: node.opens.filter(opening => !sameWay(opening, way)) });
-}
-
-function seal(
-  world: World,
-  index: number,
-  way: Sealing | (Omit<Sealing, 'epoch'> & { epoch: undefined }),
-): World {
-  const node = world.nodes[index]!;
-  const before = node.seals.find(({ peer }) => peer === way.peer);
-  const others = node.seals.filter(path => path !== before);
-  if (way.epoch === 'none' && node.target !== 'none')
-    throw new Error(`${nameOf(index)} begins to send in the clear`);
-  const other = world.nodes.findIndex((_, i) => nameOf(i) === way.peer);
-  const isSameRun =
-    before !== undefined &&
-    world.nodes[other]!.state === 'up' &&
-    runOf(other, world.nodes[other]!) === before.incarnation;
-  if (way.epoch === undefined) {
-    if (
-      isSameRun &&
-      before.proven &&
-      world.api[other]!.refuses.length === 0 &&
-      world.api[index]!.refuses.length === 0
-    ) {
-      throw new Error(`${nameOf(index)} loses its way to ${way.peer}`);
-    }
-    return change(world, index, { seals: others, underway: left(node, before) });
-  }
-  const hasOther = before?.incarnation === way.incarnation;
-  const proven = protocolOf(way.epoch) !== 'wireguard' || hasOther;
-  return change(world, index, { seals: [...others, { ...way, proven }], underway: left(node, before) });
-}
-
-function left(node: Node, before: Path | undefined): Node['underway'] {
-  if (!before?.proven) return node.underway;
-  const { peer, incarnation, epoch } = before;
-  return [...node.underway.filter(way => !sameWay(way, before)), { peer, incarnation, epoch, ticks: 0 }];
-}
-
-function probe(
-  world: World,
-  index: number,
-  way: Sealing | (Omit<Sealing, 'epoch'> & { epoch: undefined }),
-): World {
-  const others = world.nodes[index]!.probes.filter(({ peer }) => peer !== way.peer);
-  return change(world, index, { probes: way.epoch === undefined ? others : [...others, way] });
-}
-
-function write(world: World, index: number, advertisement: Advertisement): World {
-  return { ...world, api: world.api.map((said, i) => (i === index ? advertisement : said)) };
-}
+/** A client waits for its answer; only a crash lets another one begin meanwhile. */
+const MOST_SENT = 2;
 
 /** What `index` can hear for the first time. */
 function hearings(world: World, index: number): Step[] {
   const node = world.nodes[index]!;
   return node.opens.flatMap(opening => {
-    if (opening.heardAt !== undefined) return [];
-    const from = world.nodes.findIndex((_, i) => nameOf(i) === opening.peer);
+    if (opening.heardAt === LONG_AGO) return [];
+    const from = indexOf(opening.peer);
     const sender = world.nodes[from]!;
     const isSent = [...sender.probes, ...sender.seals].some(
-      way =>
-        way.peer === nameOf(index) && way.incarnation === runOf(index, node) && way.epoch === opening.epoch,
+      way => way.peer === nameOf(index) && way.epoch === opening.epoch && isForRun(way, runOf(index, node)),
     );
-    if (!isSent || sender.state === 'left' || runOf(from, sender) !== opening.incarnation) return [];
+    if (!isSent || sender.state !== 'up' || !isForRun(opening, runOf(from, sender))) return [];
     const opens = node.opens.map(each => (each === opening ? { ...each, heardAt: LONG_AGO } : each));
-    const seals = node.seals.map(path => (sameWay(path, opening) ? { ...path, proven: true } : path));
-    return [
-      { event: `${nameOf(index)} hears ${say(opening)}`, world: change(world, index, { opens, seals }) },
-    ];
+    const seals = node.seals.map(path =>
+      path.peer === opening.peer && path.epoch === opening.epoch ? { ...path, proven: true } : path,
+    );
+    const event = `hears ${opening.epoch} of ${runOf(from, sender)}`;
+    return [{ event, world: change(world, index, { opens, seals }) }];
   });
 }
 
+function hearAll(world: World): World {
+  for (const index of world.nodes.keys()) {
+    const [heard] = hearings(world, index);
+    if (heard) return hearAll(heard.world);
+  }
+  return world;
+}
+
 // What happens to them.
+
+function isBehind({ api, nodes }: World, index: number): boolean {
+  return nodes[index]!.view.some((seen, i) => {
+    const said = api[i];
+    const isSame = i === index || !seen || !said ? seen === said : sayTheSame(seen, said);
+    return !isSame;
+  });
+}
 
 function look(world: World, index: number): World {
   return change(world, index, { view: world.api });
@@ -367,23 +228,51 @@ function seeTarget(world: World, index: number): World {
 }
 
 function restart(world: World, index: number, node: Node): World {
-  const nodes = world.nodes.map((each, i) =>
-    i === index
-      ? { ...node, memory: NO_MEMORY, view: world.api, target: world.target, able: [world.target] }
-      : each,
-  );
-  return { ...world, nodes };
+  const { api, target, always } = world;
+  const able = [...new Set([target, ...always])];
+  return change(world, index, { ...node, memory: NO_MEMORY, view: api, target, able });
+}
+
+function restartWithoutKey(world: World, index: number, node: Node): World {
+  const started = restart(world, index, node);
+  const { target } = world;
+  if (!isKeyedByRun(target)) return started;
+  return change(started, index, { target: targetWithoutKey(world.api[index]) ?? target, able: world.always });
 }
 
 function reboot(world: World, index: number, node: Node): World {
-  const empty = { ...freshNode(world.target, world.nodes.length), runs: node.runs + 1 };
-  return restart({ ...world, reboots: world.reboots - 1 }, index, empty);
+  const isHere = ({ peer }: Sealing) => peer === nameOf(index);
+  const nodes = mapPaths(world.nodes, path =>
+    isHere(path) && path.epoch === 'wireguard' ? { ...path, proven: false } : path,
+  ).map(other => ({
+    ...other,
+    opens: other.opens.map(opening =>
+      isHere(opening) && opening.heardAt !== undefined ? { ...opening, heardAt: BEFORE_THAT } : opening,
+    ),
+  }));
+  return restart({ ...world, nodes }, index, { ...freshNode(world), sent: node.sent, runs: node.runs + 1 });
+}
+
+/** The data plane's IPsec comes back empty; the promises for the rest of it hold on. */
+function renew(world: World, index: number, node: Node): World {
+  const runs = node.runs + 1;
+  const incarnation = runOf(index, { ...node, runs });
+  const lasting = <T extends Sealing>(ways: readonly T[]) => ways.filter(({ epoch }) => !isKeyedByRun(epoch));
+  const nodes = mapPaths(world.nodes, path =>
+    path.incarnation === runOf(index, node) && !isKeyedByRun(path.epoch) ? { ...path, incarnation } : path,
+  );
+  return change({ ...world, nodes }, index, {
+    runs,
+    opens: lasting(node.opens),
+    seals: lasting(node.seals),
+    probes: lasting(node.probes),
+    underway: lasting(node.underway),
+  });
 }
 
 function leave(world: World, index: number, node: Node): World {
   const api = world.api.map((said, i) => (i === index ? undefined : said));
-  const gone: Node = { ...freshNode(world.target, world.nodes.length), runs: node.runs, state: 'left' };
-  return change({ ...world, api, departures: world.departures - 1 }, index, gone);
+  return change({ ...world, api }, index, { ...freshNode(world), runs: node.runs, state: 'left' });
 }
 
 function tick(world: World, timing: Timing): World {
@@ -416,27 +305,16 @@ function isEmpty(times: Readonly<Record<string, number>>): boolean {
 }
 
 /** Clocks that nothing depends on would only multiply the states. */
-function forget(memory: Memory, timing: Timing): Memory {
-  const { moving, ...rest } = memory;
+function forget(memory: Memory, timing: Timing, able: readonly Epoch[]): Memory {
+  const { moving, met, ...rest } = memory;
+  const since = ({ incarnation, since }: Memory['met'][string]) =>
+    since === undefined ? { incarnation } : { incarnation, since: LONG_AGO };
   return {
     ...rest,
     ...(moving && timing.patience !== undefined ? { moving } : {}),
     left: timing.bound === undefined ? {} : memory.left,
+    met: able.includes('wireguard')
+      ? Object.fromEntries(Object.entries(met).map(([peer, run]) => [peer, since(run)]))
+      : {},
   };
-}
-
-function change(world: World, index: number, part: Partial<Node>): World {
-  return { ...world, nodes: world.nodes.map((node, i) => (i === index ? { ...node, ...part } : node)) };
-}
-
-function sameWay(a: Sealing, b: Sealing): boolean {
-  return a.peer === b.peer && a.incarnation === b.incarnation && a.epoch === b.epoch;
-}
-
-function sameWriting(a: Advertisement | undefined, b: Advertisement | undefined): boolean {
-  return a?.incarnation === b?.incarnation && a?.serial === b?.serial;
-}
-
-function say(way: { incarnation: string; epoch: Epoch | undefined }): string {
-  return `${way.epoch ?? 'nothing'} for ${way.incarnation}`;
 }

@@ -1,7 +1,10 @@
-/** Goes through every state that a cluster can come to, and from every one of them to where it ends. */
+/** Goes through every state that a cluster can come to, or through some at random, and from each to where it ends. */
 import type { Advertisement } from './advertisement.ts';
-import type { Sealing } from './machine.ts';
-import { calmRound, type Node, type Rules, steps, unsettled, violation, type World } from './testcluster.ts';
+import { isKeyedByRun } from './epoch.ts';
+import type { Sealing } from './plane.ts';
+import { calmRound, type Rules, type Step, steps } from './testcluster.ts';
+import { unsettled, violation } from './testlaw.ts';
+import type { Node, World } from './testworld.ts';
 
 export interface Exploration {
   readonly states: number;
@@ -15,18 +18,19 @@ const MOST_ROUNDS = 60;
 export class Explorer {
   readonly #rules: Rules;
   readonly #nodes = new Map<string, Node>();
-  readonly #ids = new WeakMap<Node, number>();
+  readonly #nodeIds = new WeakMap<Node, number>();
   readonly #adverts = new Map<string, Advertisement>();
+  readonly #advertIds = new WeakMap<Advertisement, number>();
   readonly #settles = new Set<string>();
 
   constructor(rules: Rules) {
     this.#rules = rules;
   }
 
-  /** Throws when there are more states than `most`. */
+  /** All that can come of it. Throws when there are more states than `most`. */
   explore(start: World, most: number): Exploration {
     const known = new Map<string, number>();
-    const worlds: World[] = [];
+    const worlds: (World | undefined)[] = [];
     const origins: { parent: number; event: string }[] = [];
     const add = (world: World, parent: number, event: string, before?: World) => {
       const normal = this.#normal(world, before);
@@ -39,12 +43,27 @@ export class Explorer {
     add(start, -1, '');
     for (let i = 0; i < worlds.length; i++) {
       const world = worlds[i]!;
+      worlds[i] = undefined;
       const what = this.#check(world, next => add(next.world, i, next.event, world));
       if (what !== undefined) return { states: worlds.length, wrong: { what, events: history(origins, i) } };
       if (worlds.length > most) throw new Error(`there are more than ${most} states`);
-      (worlds as (World | undefined)[])[i] = undefined;
     }
     return { states: worlds.length };
+  }
+
+  /** One run: each number chooses what happens next. */
+  follow(start: World, choices: readonly number[]): Exploration {
+    let world = this.#normal(start);
+    const events: string[] = [];
+    for (const choice of choices) {
+      const found: Step[] = [];
+      const what = this.#check(world, next => found.push(next));
+      if (what !== undefined) return { states: events.length + 1, wrong: { what, events } };
+      const { event, world: next } = found[choice % found.length]!;
+      events.push(event);
+      world = this.#normal(next, world);
+    }
+    return { states: events.length + 1 };
   }
 
   /** Where the world comes to when nothing more happens to it. Throws when it comes to no good end. */
@@ -55,7 +74,7 @@ export class Explorer {
       const key = this.#keyOf(world);
       if (this.#settles.has(key)) break;
       passed.push(key);
-      const next = this.#normal(calmRound(world, this.#rules.timing), world);
+      const next = this.#normal(calmRound(world, this.#rules), world);
       if (this.#keyOf(next) === key) {
         const what = unsettled(world);
         if (what !== undefined) throw new Error(`it ends, and ${what}`);
@@ -68,7 +87,7 @@ export class Explorer {
     return world;
   }
 
-  #check(world: World, next: (step: { event: string; world: World }) => void): string | undefined {
+  #check(world: World, next: (step: Step) => void): string | undefined {
     const what = violation(world, this.#rules.timing);
     if (what !== undefined) return what;
     try {
@@ -91,49 +110,64 @@ export class Explorer {
   }
 
   #normalNode(node: Node, index: number, api: (Advertisement | undefined)[]): Node {
-    const own = [api[index], node.view[index], node.memory.written];
+    const sent = node.sent.flatMap(({ over, said }) => [over, said]);
+    const own = [api[index], node.view[index], node.memory.written, ...sent];
     const serials = [...new Set(own.flatMap(said => (said ? [said.serial] : [])))].sort((a, b) => a - b);
-    const ranked = (said: Advertisement | undefined) =>
-      said && this.#advert({ ...said, serial: serials.indexOf(said.serial) + 1 });
+    const ranked = <T extends Advertisement | undefined>(said: T) =>
+      (said && this.#advert(said, serials.indexOf(said.serial) + 1)) as T;
     api[index] = ranked(api[index]);
-    const written = ranked(node.memory.written);
+    const { written } = node.memory;
     const normal: Node = {
       ...node,
       able: [...node.able].sort(),
-      view: node.view.map((said, i) =>
-        i === index ? ranked(said) : said && this.#advert({ ...said, serial: 0 }),
-      ),
-      memory: { ...node.memory, ...(written ? { written } : {}) },
-      opens: sorted(node.opens),
+      view: node.view.map((said, i) => (i === index ? ranked(said) : said && this.#advert(said, 0))),
+      memory: { ...node.memory, ...(written ? { written: ranked(written) } : {}) },
+      sent: node.sent.map(({ over, said }) => ({ over: ranked(over), said: ranked(said) })),
+      opens: sorted(node.opens.map(withoutRun)),
       seals: sorted(node.seals),
-      probes: sorted(node.probes),
+      probes: sorted(node.probes.map(withoutRun)),
       underway: sorted(node.underway),
     };
-    const key = `${index}${JSON.stringify(normal)}`;
+    const key = this.#nodeKey(index, normal);
     const known = this.#nodes.get(key);
     if (known) return known;
-    this.#ids.set(normal, this.#nodes.size);
+    this.#nodeIds.set(normal, this.#nodes.size);
     this.#nodes.set(key, normal);
     return normal;
   }
 
-  #advert(said: Advertisement): Advertisement {
-    const key = JSON.stringify(said);
-    const known = this.#adverts.get(key);
-    if (known) return known;
-    this.#adverts.set(key, said);
-    return said;
+  #nodeKey(index: number, { view, sent, memory, ...rest }: Node): string {
+    const { written, ...clocks } = memory;
+    const said = [...view, written, ...sent.flatMap(({ over, said }) => [over, said])];
+    return `${index} ${said.map(each => each && this.#advertIds.get(each))} ${JSON.stringify([rest, clocks])}`;
   }
 
-  #keyOf({ target, later, api, nodes, reboots, departures }: World): string {
-    const said = api.map(each =>
-      each ? `${each.incarnation}${each.serial}${each.opens}|${each.seals}|${each.refuses}` : '',
-    );
-    return `${target} ${later} ${reboots} ${departures} ${nodes.map(node => this.#ids.get(node))} ${said}`;
+  #advert(said: Advertisement, serial: number): Advertisement {
+    if (said.serial === serial && this.#advertIds.has(said)) return said;
+    const { incarnation, opens, seals, refuses } = said;
+    const key = `${incarnation} ${serial} ${opens} ${seals} ${refuses}`;
+    const known = this.#adverts.get(key);
+    if (known) return known;
+    const normal = { ...said, serial };
+    this.#advertIds.set(normal, this.#adverts.size);
+    this.#adverts.set(key, normal);
+    return normal;
+  }
+
+  #keyOf({ target, later, api, nodes, fate }: World): string {
+    const ids = nodes.map(node => this.#nodeIds.get(node));
+    const said = api.map(each => each && this.#advertIds.get(each));
+    return `${target} ${later} ${Object.values(fate)} ${ids} ${said}`;
   }
 }
 
+/** The run does not count where it is no part of the key. */
+function withoutRun<T extends Sealing>(way: T): T {
+  return isKeyedByRun(way.epoch) || way.incarnation === '' ? way : { ...way, incarnation: '' };
+}
+
 function sorted<T extends Sealing>(ways: readonly T[]): T[] {
+  if (ways.length < 2) return [...ways];
   const key = ({ peer, incarnation, epoch }: T) => `${peer} ${incarnation} ${epoch}`;
   return ways.toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
 }
