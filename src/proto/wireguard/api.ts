@@ -1,4 +1,6 @@
 /** The words in which a device, its packet loop and its configuration talk to each other. */
+import type { CarriedDevice } from './carried.ts';
+import type { KeyPair } from './crypto.ts';
 
 /** Where a datagram came from or goes to. The object that came as `from` is handed back unchanged as `to`. */
 export interface Endpoint {
@@ -14,10 +16,14 @@ export interface DeviceOptions {
   now: number;
   /** Unix time, for the timestamps inside initiations and for `Peer.lastHandshake`. */
   wallClock(): { seconds: number; nanos: number };
+  /** An X25519 key pair of a private key, which is copied; without it Node's OpenSSL makes them, which takes twice as long. */
+  keyPair?(privateKey: Uint8Array): KeyPair;
   /** What the packet loop saw of a peer. Without it, the device counts by its own `handleTraffic` calls. */
   activity?(peer: Peer): Activity;
   /** TAI64N label that the first initiation has to exceed, kept by the caller from an earlier run. */
   timestampFloor?: Uint8Array;
+  /** What a device in another process knew, which is no more: this one goes on in its place. */
+  carried?: CarriedDevice;
 }
 
 /** What the packet loop knows of a peer, in milliseconds of the same clock as `now`; 0 is never (or not now). */

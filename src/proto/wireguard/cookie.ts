@@ -7,6 +7,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { concatBytes, wipe } from '../bytes.ts';
 import { type Address, addressOf, parseAddress } from '../ip/address.ts';
 import type { Endpoint } from './api.ts';
+import type { CarriedSigner } from './carried.ts';
 import { KEY_BYTES, mac, xopen, xseal } from './crypto.ts';
 import { COOKIE_SECRET_LATENCY, COOKIE_SECRET_MAX_AGE } from './limits.ts';
 import {
@@ -62,6 +63,11 @@ export class CookieChecker {
     return encodeCookieReply({ receiverIndex: senderIndexOf(message), nonce, encryptedCookie });
   }
 
+  wipe(): void {
+    wipe(this.#secret);
+    this.#secretAt = undefined;
+  }
+
   #cookieOf(source: Address, port: number, now: number): Uint8Array {
     if (this.#secretAt === undefined || now - this.#secretAt >= COOKIE_SECRET_MAX_AGE) {
       wipe(this.#secret);
@@ -80,9 +86,16 @@ export class MacSigner {
   /** mac1 of the last message, until a cookie came for it. */
   #awaited: Uint8Array | undefined;
 
-  constructor(publicKey: Uint8Array) {
+  constructor(publicKey: Uint8Array, carried?: CarriedSigner) {
     this.#mac1Key = labelledKey('mac1----', publicKey);
     this.#cookieKey = labelledKey('cookie--', publicKey);
+    const cookie = carried?.cookie;
+    this.#cookie = cookie && { value: Uint8Array.from(cookie.value), at: cookie.at };
+    this.#awaited = carried?.awaited && Uint8Array.from(carried.awaited);
+  }
+
+  carry(): CarriedSigner {
+    return { cookie: this.#cookie, awaited: this.#awaited };
   }
 
   /** Writes mac1, and mac2 when there is a fresh cookie, into an initiation or a response. */

@@ -1,30 +1,32 @@
 /**
  * The primitives of Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s under the paper's names (5.4): DH, AEAD, XAEAD, HASH, MAC, HMAC,
- * KDF. X25519 and ChaCha20-Poly1305 are OpenSSL's; keyed BLAKE2s and XChaCha20, which it lacks, are noble's.
+ * KDF. X25519 is OpenSSL's. ChaCha20-Poly1305 is noble's: what a handshake seals is so short that setting up OpenSSL's through
+ * Node would take three times as long as sealing it.
  */
-import {
-  createCipheriv,
-  createDecipheriv,
-  createPrivateKey,
-  createPublicKey,
-  diffieHellman,
-  type KeyObject,
-} from 'node:crypto';
-import { xchacha20poly1305 } from '@noble/ciphers/chacha.js';
-import { blake2s } from '@noble/hashes/blake2.js';
-import { hmac as nobleHmac } from '@noble/hashes/hmac.js';
+import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from 'node:crypto';
+import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { concatBytes, wipe } from '../bytes.ts';
-import { TAG_BYTES } from './messages.ts';
+import { blake2s } from './blake2s.ts';
+import { MAC_BYTES } from './messages.ts';
 
 export const KEY_BYTES = 32;
+const HMAC_BLOCK_BYTES = 64;
 
 /** The fixed DER that stands before the 32 bytes of an X25519 key (RFC 8410). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
 const SPKI_PREFIX = Buffer.from('302a300506032b656e032100', 'hex');
-const CIPHER = 'chacha20-poly1305';
 
-/** An X25519 private key inside OpenSSL, which wipes it when it is collected. */
-export class PrivateKey {
+/** An X25519 key pair, whose private half only the curve sees. */
+export interface KeyPair {
+  readonly publicKey: Uint8Array;
+  /** The shared secret, or undefined when the other key is a point of low order (RFC 7748, section 6.1). */
+  agree(publicKey: Uint8Array): Uint8Array | undefined;
+  /** A copy of the private half, for a process that takes over. To be wiped. */
+  reveal(): Uint8Array;
+}
+
+/** One inside Node's OpenSSL, which wipes it when it is collected. */
+export class PrivateKey implements KeyPair {
   readonly publicKey: Uint8Array;
   readonly #key: KeyObject;
 
@@ -37,7 +39,13 @@ export class PrivateKey {
     this.publicKey = new Uint8Array(spki.subarray(SPKI_PREFIX.length));
   }
 
-  /** The shared secret, or undefined when the other key is a point of low order (RFC 7748, section 6.1). */
+  reveal(): Uint8Array {
+    const der = this.#key.export({ format: 'der', type: 'pkcs8' });
+    const key = new Uint8Array(der.subarray(-KEY_BYTES));
+    wipe(der);
+    return key;
+  }
+
   agree(publicKey: Uint8Array): Uint8Array | undefined {
     const der = Buffer.concat([SPKI_PREFIX, publicKey]);
     const other = createPublicKey({ key: der, format: 'der', type: 'spki' });
@@ -59,31 +67,35 @@ export function clamp(privateKey: Uint8Array): Uint8Array {
 
 /** BLAKE2s with 32 bytes of output. */
 export function hash(...parts: readonly Uint8Array[]): Uint8Array {
-  const state = blake2s.create({ dkLen: 32 });
-  for (const part of parts) state.update(part);
-  return state.digest();
+  return blake2s(KEY_BYTES, undefined, parts);
 }
 
 /** Keyed BLAKE2s with 16 bytes of output. */
 export function mac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const state = blake2s.create({ key, dkLen: 16 });
-  for (const part of parts) state.update(part);
-  return state.digest();
+  return blake2s(MAC_BYTES, key, parts);
 }
 
-export function hmac(key: Uint8Array, input: Uint8Array): Uint8Array {
-  return nobleHmac(blake2s, key, input);
+const innerPad = new Uint8Array(HMAC_BLOCK_BYTES);
+const outerPad = new Uint8Array(HMAC_BLOCK_BYTES);
+
+/** HMAC-BLAKE2s (RFC 2104) with a key of at most 64 bytes. */
+export function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  for (let i = 0; i < HMAC_BLOCK_BYTES; i++) {
+    const byte = key[i] ?? 0;
+    innerPad[i] = byte ^ 0x36;
+    outerPad[i] = byte ^ 0x5c;
+  }
+  const inner = hash(innerPad, ...parts);
+  const result = hash(outerPad, inner);
+  wipe(innerPad, outerPad, inner);
+  return result;
 }
 
 /** `count` keys of 32 bytes out of a chaining key and new secret input: HKDF (RFC 5869) with HMAC-BLAKE2s. */
 export function kdf(count: 1 | 2 | 3, chainingKey: Uint8Array, input: Uint8Array): Uint8Array[] {
   const secret = hmac(chainingKey, input);
-  const keys: Uint8Array[] = [];
-  let last = new Uint8Array();
-  for (let i = 1; i <= count; i++) {
-    last = Uint8Array.from(hmac(secret, concatBytes(last, Uint8Array.of(i))));
-    keys.push(last);
-  }
+  const keys = [hmac(secret, Uint8Array.of(1))];
+  for (let i = 2; i <= count; i++) keys.push(hmac(secret, keys.at(-1)!, Uint8Array.of(i)));
   wipe(secret);
   return keys;
 }
@@ -95,11 +107,7 @@ export function seal(
   plaintext: Uint8Array,
   associated: Uint8Array,
 ): Uint8Array {
-  const cipher = createCipheriv(CIPHER, key, nonceOf(counter), { authTagLength: TAG_BYTES });
-  cipher.setAAD(associated, { plaintextLength: plaintext.length });
-  const ciphertext = cipher.update(plaintext);
-  cipher.final();
-  return concatBytes(ciphertext, cipher.getAuthTag());
+  return chacha20poly1305(key, nonceOf(counter), associated).encrypt(plaintext);
 }
 
 /** The plaintext, or undefined when the tag is not right. */
@@ -109,19 +117,7 @@ export function open(
   sealed: Uint8Array,
   associated: Uint8Array,
 ): Uint8Array | undefined {
-  const length = sealed.length - TAG_BYTES;
-  if (length < 0) return undefined;
-  const decipher = createDecipheriv(CIPHER, key, nonceOf(counter), { authTagLength: TAG_BYTES });
-  decipher.setAAD(associated, { plaintextLength: length });
-  decipher.setAuthTag(sealed.subarray(length));
-  const plaintext = decipher.update(sealed.subarray(0, length));
-  try {
-    decipher.final();
-  } catch {
-    wipe(plaintext);
-    return undefined;
-  }
-  return new Uint8Array(plaintext);
+  return orUndefined(() => chacha20poly1305(key, nonceOf(counter), associated).decrypt(sealed));
 }
 
 /** XChaCha20-Poly1305 with a random nonce of 24 bytes. */
@@ -140,8 +136,13 @@ export function xopen(
   sealed: Uint8Array,
   associated: Uint8Array,
 ): Uint8Array | undefined {
+  return orUndefined(() => xchacha20poly1305(key, nonce, associated).decrypt(sealed));
+}
+
+/** The library throws for a tag that is wrong and for what is too short to have one. */
+function orUndefined(decrypt: () => Uint8Array): Uint8Array | undefined {
   try {
-    return xchacha20poly1305(key, nonce, associated).decrypt(sealed);
+    return decrypt();
   } catch {
     return undefined;
   }

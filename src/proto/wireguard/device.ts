@@ -11,8 +11,9 @@
  */
 import { equalBytes, isZero, toHex, wipe } from '../bytes.ts';
 import type { Activity, DeviceEvent, DeviceOptions, Endpoint, Peer, Traffic, Transmit } from './api.ts';
+import type { CarriedDevice } from './carried.ts';
 import { CookieChecker } from './cookie.ts';
-import { clamp, KEY_BYTES, PrivateKey } from './crypto.ts';
+import { clamp, KEY_BYTES, type KeyPair, PrivateKey } from './crypto.ts';
 import { DROP_REASONS, type DropReason } from './drops.ts';
 import { IndexTable } from './indextable.ts';
 import { UNDER_LOAD_LINGERS } from './limits.ts';
@@ -28,24 +29,28 @@ import {
 import { readInitiation } from './noise.ts';
 import { PeerMachine } from './peer.ts';
 import type { PeerHost } from './peerhost.ts';
+import { Queue } from './queue.ts';
 import { Schedule } from './schedule.ts';
 import { TimestampSource } from './tai64n.ts';
 
 export type * from './api.ts';
+
+const NEVER: Activity = { lastSent: 0, lastReceived: 0, unansweredSince: 0, unacknowledgedSince: 0 };
 
 /** A message of a peer is a value, never a throw: what is wrong with it is counted in `drops`. */
 export class Device {
   readonly #options: DeviceOptions;
   readonly #peers = new Map<string, PeerMachine>();
   readonly #records = new Map<string, Activity>();
-  readonly #indices: IndexTable<string>;
+  readonly #indices: IndexTable<Peer>;
+  readonly #host: PeerHost;
   readonly #schedule = new Schedule<PeerMachine>();
   readonly #timestamps: TimestampSource;
-  readonly #events: DeviceEvent[] = [];
-  readonly #transmits: Transmit[] = [];
+  readonly #events = new Queue<DeviceEvent>();
+  readonly #transmits = new Queue<Transmit>();
   readonly #drops = Object.fromEntries(DROP_REASONS.map(reason => [reason, 0])) as Record<DropReason, number>;
   #privateKey: Uint8Array | undefined;
-  #identity: PrivateKey | undefined;
+  #identity: KeyPair | undefined;
   #checker: CookieChecker | undefined;
   #isUp = true;
   #underLoadUntil: number;
@@ -54,7 +59,21 @@ export class Device {
     this.#options = options;
     this.#underLoadUntil = options.now;
     this.#indices = new IndexTable(bytes => options.random(bytes));
-    this.#timestamps = new TimestampSource(() => options.wallClock(), options.timestampFloor);
+    this.#host = this.#makeHost();
+    const floor = options.carried?.timestamp ?? options.timestampFloor;
+    this.#timestamps = new TimestampSource(() => options.wallClock(), floor);
+    if (options.carried) this.#goOn(options.carried);
+  }
+
+  /** For a process that takes over. No event and no message may wait. */
+  carry(): CarriedDevice {
+    return {
+      privateKey: this.#privateKey,
+      timestamp: this.timestamp,
+      isUp: this.#isUp,
+      drops: { ...this.#drops },
+      peers: [...this.#peers.values()].map(peer => peer.carry()),
+    };
   }
 
   /** A copy. */
@@ -88,9 +107,8 @@ export class Device {
       clamped && this.#privateKey ? equalBytes(clamped, this.#privateKey) : clamped === this.#privateKey;
     if (isSame) return;
     if (this.#privateKey) wipe(this.#privateKey);
-    this.#privateKey = clamped;
-    this.#identity = clamped && new PrivateKey(clamped);
-    this.#checker = this.#identity && new CookieChecker(this.#identity.publicKey, this.#options.random);
+    this.#checker?.wipe();
+    this.#identify(clamped);
     if (this.#identity) this.removePeer(this.#identity.publicKey);
     for (const peer of this.#peers.values()) {
       peer.identityChanged(now);
@@ -104,7 +122,7 @@ export class Device {
     const known = this.#peers.get(id);
     if (known) return known;
     if (this.publicKey && equalBytes(publicKey, this.publicKey)) return undefined;
-    const peer = new PeerMachine(publicKey, this.#hostOf(id));
+    const peer = new PeerMachine(id, this.#host);
     this.#peers.set(id, peer);
     return peer;
   }
@@ -156,7 +174,7 @@ export class Device {
       if (what === 'staged') this.#events.push({ type: 'dropStaged', peer });
       return;
     }
-    if (!this.#options.activity) note(this.#recordOf(peer.id), what, now);
+    if (!this.#options.activity) note(this.#recordOf(peer), what, now);
     machine.handleTraffic(what, now);
     this.#reschedule(machine);
   }
@@ -188,6 +206,24 @@ export class Device {
     return this.#schedule.first?.nextTimeout;
   }
 
+  #goOn({ privateKey, isUp, drops, peers }: CarriedDevice): void {
+    this.#isUp = isUp;
+    if (privateKey) this.#identify(Uint8Array.from(privateKey));
+    for (const reason of DROP_REASONS) this.#drops[reason] = drops[reason] ?? 0;
+    for (const carried of peers) {
+      const peer = new PeerMachine(carried.id, this.#host, carried);
+      this.#peers.set(peer.id, peer);
+      for (const index of peer.indexes) this.#indices.adopt(index, peer);
+      this.#reschedule(peer);
+    }
+  }
+
+  #identify(privateKey: Uint8Array | undefined): void {
+    this.#privateKey = privateKey;
+    this.#identity = privateKey && this.#keyPair(privateKey);
+    this.#checker = this.#identity && new CookieChecker(this.#identity.publicKey, this.#options.random);
+  }
+
   #find(publicKey: Uint8Array): PeerMachine | undefined {
     return this.#peers.get(toHex(publicKey));
   }
@@ -213,12 +249,7 @@ export class Device {
       : this.#receiveResponse(bytes, from, now);
   }
 
-  #receiveInitiation(
-    local: PrivateKey,
-    bytes: Uint8Array,
-    from: Endpoint,
-    now: number,
-  ): DropReason | undefined {
+  #receiveInitiation(local: KeyPair, bytes: Uint8Array, from: Endpoint, now: number): DropReason | undefined {
     const message = decodeInitiation(bytes);
     const { ephemeral, encryptedStatic, encryptedTimestamp: encryptedPayload } = message;
     const received = readInitiation({
@@ -251,19 +282,23 @@ export class Device {
   }
 
   #ownerOf(index: number): PeerMachine | undefined {
-    const id = this.#indices.get(index);
-    return id === undefined ? undefined : this.#peers.get(id);
+    const peer = this.#indices.get(index);
+    return peer && this.#peers.get(peer.id);
   }
 
-  #recordOf(id: string): Activity {
-    const known = this.#records.get(id);
+  #recordOf(peer: Peer): Activity {
+    const known = this.#records.get(peer.id);
     if (known) return known;
-    const record: Activity = { lastSent: 0, lastReceived: 0, unansweredSince: 0, unacknowledgedSince: 0 };
-    this.#records.set(id, record);
+    const record = { ...NEVER };
+    this.#records.set(peer.id, record);
     return record;
   }
 
-  #hostOf(id: string): PeerHost {
+  #keyPair(privateKey: Uint8Array): KeyPair {
+    return this.#options.keyPair?.(privateKey) ?? new PrivateKey(privateKey);
+  }
+
+  #makeHost(): PeerHost {
     const device = this;
     const options = this.#options;
     return {
@@ -274,22 +309,30 @@ export class Device {
         return device.#isUp;
       },
       random: bytes => options.random(bytes),
+      ephemeral: () => {
+        const bytes = options.random(KEY_BYTES);
+        const pair = this.#keyPair(bytes);
+        wipe(bytes);
+        return pair;
+      },
+      keyPair: privateKey => this.#keyPair(privateKey),
       wallClock: () => options.wallClock(),
       nextTimestamp: () => this.#timestamps.next(),
-      activity: () => {
-        const peer = this.#peers.get(id);
-        return (peer && options.activity?.(peer)) ?? this.#recordOf(id);
+      activity: peer => {
+        if (!options.activity) return this.#recordOf(peer);
+        return this.#peers.get(peer.id) === peer ? options.activity(peer) : NEVER;
       },
-      sessionBegan: () => {
-        const record = this.#recordOf(id);
+      sessionBegan: peer => {
+        if (options.activity) return;
+        const record = this.#recordOf(peer);
         record.unansweredSince = 0;
         record.unacknowledgedSince = 0;
       },
-      timersChanged: () => {
-        const peer = this.#peers.get(id);
-        if (peer) this.#reschedule(peer);
+      timersChanged: peer => {
+        const machine = this.#peers.get(peer.id);
+        if (machine === peer) this.#reschedule(machine);
       },
-      allocateIndex: () => this.#indices.allocate(id),
+      allocateIndex: peer => this.#indices.allocate(peer),
       releaseIndex: index => this.#indices.release(index),
       emit: event => this.#events.push(event),
       transmit: transmit => this.#transmits.push(transmit),

@@ -23,6 +23,11 @@ export class IndexTable<T> {
     }
   }
 
+  /** An index that was allocated in another process. */
+  adopt(index: number, entry: T): void {
+    this.#entries.set(index, entry);
+  }
+
   get(index: number): T | undefined {
     return this.#entries.get(index);
   }

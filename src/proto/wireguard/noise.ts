@@ -9,7 +9,7 @@
  * Each function is one side of one message. What a handshake holds in between is wiped by whoever ends it.
  */
 import { concatBytes, wipe } from '../bytes.ts';
-import { hash, KEY_BYTES, kdf, open, type PrivateKey, seal } from './crypto.ts';
+import { hash, type KeyPair, kdf, open, seal } from './crypto.ts';
 
 const text = (ascii: string) => new TextEncoder().encode(ascii);
 
@@ -46,7 +46,7 @@ export interface TransportKeys {
 /** What the initiator keeps until the answer comes. */
 export interface PendingInitiation {
   readonly state: SymmetricState;
-  readonly ephemeral: PrivateKey;
+  readonly ephemeral: KeyPair;
 }
 
 /** What the responder keeps until it has answered. */
@@ -61,9 +61,9 @@ export type NoiseFailure = 'lowOrderPoint' | 'undecryptable' | 'unknownPeer';
 
 /** The initiator's first message; undefined when the remote key is a point of low order. */
 export function writeInitiation(options: {
-  local: PrivateKey;
+  local: KeyPair;
   remote: RemoteStatic;
-  ephemeral: PrivateKey;
+  ephemeral: KeyPair;
   payload: Uint8Array;
   prologue?: Uint8Array;
 }): { message: FirstMessage; pending: PendingInitiation } | undefined {
@@ -82,7 +82,7 @@ export function writeInitiation(options: {
 
 /** The responder's reading of it. `lookup` finds the sender among those whom the responder knows. */
 export function readInitiation(options: {
-  local: PrivateKey;
+  local: KeyPair;
   message: FirstMessage;
   lookup(publicKey: Uint8Array): RemoteStatic | undefined;
   prologue?: Uint8Array;
@@ -106,7 +106,7 @@ export function readInitiation(options: {
 /** The responder's answer. `received` is used up, whatever comes of it. */
 export function writeResponse(options: {
   received: ReceivedInitiation;
-  ephemeral: PrivateKey;
+  ephemeral: KeyPair;
   presharedKey: Uint8Array;
   payload?: Uint8Array;
 }): { message: SecondMessage; keys: TransportKeys } | undefined {
@@ -128,7 +128,7 @@ export function writeResponse(options: {
 /** The initiator's reading of the answer. `pending` stays whole, so that a forged answer does not end the handshake. */
 export function readResponse(options: {
   pending: PendingInitiation;
-  local: PrivateKey;
+  local: KeyPair;
   presharedKey: Uint8Array;
   message: SecondMessage;
 }): { payload: Uint8Array; keys: TransportKeys } | NoiseFailure {
@@ -151,15 +151,21 @@ export function readResponse(options: {
   return { payload, keys: state.split() };
 }
 
+interface SymmetricValues {
+  readonly chainingKey: Uint8Array;
+  readonly hash: Uint8Array;
+}
+
 /** Noise's SymmetricState: the chaining key and the transcript's hash. Every key it gives is used once. */
 export class SymmetricState {
   readonly #chainingKey: Uint8Array;
   readonly #hash: Uint8Array;
 
-  constructor(prologue: Uint8Array, responderStatic: Uint8Array, from?: SymmetricState) {
+  /** With `from`, what that one was: the rest does not matter then. */
+  constructor(prologue: Uint8Array, responderStatic: Uint8Array, from?: SymmetricValues) {
     if (from) {
-      this.#chainingKey = Uint8Array.from(from.#chainingKey);
-      this.#hash = Uint8Array.from(from.#hash);
+      this.#chainingKey = Uint8Array.from(from.chainingKey);
+      this.#hash = Uint8Array.from(from.hash);
       return;
     }
     this.#chainingKey = hash(CONSTRUCTION);
@@ -167,8 +173,18 @@ export class SymmetricState {
     this.#mixHash(responderStatic);
   }
 
+  /** One that was carried over from another process. */
+  static of(values: SymmetricValues): SymmetricState {
+    return new SymmetricState(NOTHING, NOTHING, values);
+  }
+
+  /** Those in use, not copies. */
+  carry(): SymmetricValues {
+    return { chainingKey: this.#chainingKey, hash: this.#hash };
+  }
+
   clone(): SymmetricState {
-    return new SymmetricState(NOTHING, NOTHING, this);
+    return SymmetricState.of(this.carry());
   }
 
   /** Token `e`: with a PSK in the pattern it goes into the chaining key too. */
@@ -232,7 +248,7 @@ export class SymmetricState {
   #chain(keys: readonly Uint8Array[]): Uint8Array {
     this.#chainingKey.set(keys[0]!);
     wipe(keys[0]!);
-    return keys[1] ?? new Uint8Array(KEY_BYTES);
+    return keys[1] ?? NOTHING;
   }
 
   #mixHash(data: Uint8Array): void {

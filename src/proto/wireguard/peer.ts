@@ -1,11 +1,14 @@
 /**
  * One peer of a device: what is configured of it, its handshake in flight, and its timers. It does not know other peers,
  * and reaches the device through `PeerHost` alone.
+ *
+ * A device has thousands of peers that nobody talks to: whatever only traffic needs is made by the first of it.
  */
-import { compareBytes, isZero, toHex, wipe } from '../bytes.ts';
+import { compareBytes, fromHex, isZero, wipe } from '../bytes.ts';
 import type { Endpoint, Keypair, Peer, Traffic } from './api.ts';
+import type { CarriedAnswer, CarriedInitiation, CarriedPeer } from './carried.ts';
 import { MacSigner } from './cookie.ts';
-import { KEY_BYTES, PrivateKey } from './crypto.ts';
+import { KEY_BYTES, type KeyPair } from './crypto.ts';
 import { InitiationGuard } from './initiationguard.ts';
 import { REJECT_AFTER_TIME, REKEY_TIMEOUT, REKEY_TIMEOUT_JITTER_MAX } from './limits.ts';
 import { type CookieReply, encodeInitiation, encodeResponse, type Response } from './messages.ts';
@@ -14,13 +17,14 @@ import {
   type ReceivedInitiation,
   type RemoteStatic,
   readResponse,
+  SymmetricState,
   type TransportKeys,
   writeInitiation,
   writeResponse,
 } from './noise.ts';
 import { PeerEndpoint } from './peerendpoint.ts';
 import type { PeerHost } from './peerhost.ts';
-import { PeerTimers } from './timers.ts';
+import { PeerTimers, type TimerActions } from './timers.ts';
 
 /** A response whose tag was right. */
 interface Answer {
@@ -28,27 +32,33 @@ interface Answer {
   readonly remoteIndex: number;
 }
 
+/** An initiation whose answer is awaited. */
+type Initiation = PendingInitiation & { readonly localIndex: number; readonly sentAt: number };
+
 type ResponseRefusal = 'unexpectedResponse' | 'lowOrderPoint' | 'undecryptable';
 
+const NO_KEY = new Uint8Array(KEY_BYTES);
+const NONE: readonly number[] = [];
+
 export class PeerMachine implements Peer {
-  readonly publicKey: Uint8Array;
   /** Hex of the public key. */
   readonly id: string;
   readonly #host: PeerHost;
-  readonly #timers: PeerTimers;
-  readonly #signer: MacSigner;
-  readonly #endpoint: PeerEndpoint;
-  readonly #guard = new InitiationGuard();
-  readonly #presharedKey = new Uint8Array(KEY_BYTES);
-  #staticStatic: Uint8Array | undefined;
+  #presharedKey: Uint8Array | undefined;
+  #endpoint: PeerEndpoint | undefined;
   #persistentKeepalive = 0;
   #lastHandshake: { seconds: number; nanos: number } | undefined;
   #sentBytes = 0;
   #receivedBytes = 0;
 
-  #pending: (PendingInitiation & { localIndex: number; sentAt: number }) | undefined;
+  #timers: PeerTimers | undefined;
+  #signer: MacSigner | undefined;
+  #guard: InitiationGuard | undefined;
+  /** What the peer's static key and ours give; null when that is nothing, undefined before somebody asks. */
+  #staticStatic: Uint8Array | null | undefined;
+  #pending: Initiation | undefined;
   /** Indices of the keypairs that the packet loop still may have. */
-  readonly #keypairs = new Set<number>();
+  #keypairs: readonly number[] = NONE;
   #sessionAt: number | undefined;
   #initiatedAt: number | undefined;
   /** When we answered an initiation, until the first packet confirms that session. */
@@ -56,44 +66,26 @@ export class PeerMachine implements Peer {
   /** An answer to our initiation that came while an answer of ours was under way (see `handleResponse`). */
   #reserved: Answer | undefined;
 
-  /** Made by `Device.upsertPeer` alone. */
-  constructor(publicKey: Uint8Array, host: PeerHost) {
-    this.publicKey = Uint8Array.from(publicKey);
-    this.id = toHex(publicKey);
+  /** Made by `Device` alone, with the hex of the public key. */
+  constructor(id: string, host: PeerHost, carried?: CarriedPeer) {
+    this.id = id;
     this.#host = host;
-    this.#signer = new MacSigner(publicKey);
-    this.#endpoint = new PeerEndpoint(() => host.activity().endpoint);
-    this.#timers = new PeerTimers({
-      activity: () => host.activity(),
-      jitter: () => jitterOf(host.random(2)),
-      beginHandshake: now => this.#beginHandshake(now),
-      retry: now => this.#initiate(now),
-      giveUp: () => {
-        this.#endPending();
-        host.emit({ type: 'dropStaged', peer: this });
-      },
-      sendKeepalive: () => host.emit({ type: 'sendKeepalive', peer: this }),
-      zeroKeys: () => this.endSessions(),
-      breakTie: now => {
-        if (this.#reserved) this.#accept(this.#reserved, now);
-      },
-      watch: (edge, after) => host.emit({ type: 'watch', peer: this, edge, after }),
-    });
-    this.#agree();
+    if (carried) this.#goOn(carried);
+  }
+
+  /** A copy. */
+  get publicKey(): Uint8Array {
+    return fromHex(this.id)!;
   }
 
   /** 32 bytes; all zero is none. */
   get presharedKey(): Uint8Array {
-    return Uint8Array.from(this.#presharedKey);
-  }
-
-  get hasPresharedKey(): boolean {
-    return !isZero(this.#presharedKey);
+    return Uint8Array.from(this.#presharedKey ?? NO_KEY);
   }
 
   /** Where the peer was last heard from, or else was configured to be. */
   get endpoint(): Endpoint | undefined {
-    return this.#endpoint.current;
+    return this.#endpoint?.current;
   }
 
   /** Seconds; 0 is off. */
@@ -119,18 +111,19 @@ export class PeerMachine implements Peer {
   setPresharedKey(key: Uint8Array): void {
     if (key.length !== KEY_BYTES)
       throw new RangeError(`a preshared key has ${KEY_BYTES} bytes, not ${key.length}`);
-    this.#presharedKey.set(key);
+    if (this.#presharedKey) wipe(this.#presharedKey);
+    this.#presharedKey = isZero(key) ? undefined : Uint8Array.from(key);
   }
 
   /** At another endpoint a handshake starts at once, where there is a session or one is being tried. */
   setEndpoint(endpoint: Endpoint, now: number): void {
-    const isNews = this.#endpoint.configure(endpoint);
+    const isNews = this.#place.configure(endpoint);
     this.#host.emit({ type: 'endpoint', peer: this, endpoint });
     if (!isNews) return;
     this.#initiatedAt = undefined;
     const hasSession = this.#sessionAt !== undefined && now - this.#sessionAt < REJECT_AFTER_TIME;
-    if (hasSession || this.#timers.awaitsAnswer) this.#beginHandshake(now);
-    this.#host.timersChanged();
+    if (hasSession || this.#timers?.awaitsAnswer) this.#beginHandshake(now);
+    this.#host.timersChanged(this);
   }
 
   /** Seconds, 0 to 65535. From 0 to n sends one at once. */
@@ -138,40 +131,68 @@ export class PeerMachine implements Peer {
     const before = this.#persistentKeepalive;
     this.#persistentKeepalive = seconds;
     if (seconds === before || !this.#host.isUp) return;
-    this.#timers.setPersistentKeepalive(seconds, now);
-    this.#host.timersChanged();
+    this.#clock.setPersistentKeepalive(seconds, now);
+    this.#host.timersChanged(this);
     if (before === 0) this.#host.emit({ type: 'sendKeepalive', peer: this });
   }
 
   // What follows is the device's.
 
+  /** Those that lead to this peer. */
+  get indexes(): readonly number[] {
+    return this.#pending ? [...this.#keypairs, this.#pending.localIndex] : this.#keypairs;
+  }
+
+  carry(): CarriedPeer {
+    return {
+      id: this.id,
+      presharedKey: this.#presharedKey,
+      endpoint: this.#endpoint?.carry(),
+      persistentKeepalive: this.#persistentKeepalive,
+      lastHandshake: this.#lastHandshake,
+      sentBytes: this.#sentBytes,
+      receivedBytes: this.#receivedBytes,
+      timers: this.#timers?.carry(),
+      signer: this.#signer?.carry(),
+      guard: this.#guard?.carry(),
+      pending: this.#pending && carryInitiation(this.#pending),
+      reserved: this.#reserved && { ...this.#reserved.keys, remoteIndex: this.#reserved.remoteIndex },
+      keypairs: this.#keypairs,
+      sessionAt: this.#sessionAt,
+      initiatedAt: this.#initiatedAt,
+      unconfirmedAt: this.#unconfirmedAt,
+    };
+  }
+
   moveTold(): void {
-    this.#endpoint.told();
+    this.#endpoint?.told();
   }
 
   /** The identity of the device is another one: what was agreed with the old one ends. */
   identityChanged(now: number): void {
     this.endSessions();
-    this.#agree();
-    if (this.#timers.awaitsAnswer) this.#beginHandshake(now);
+    this.#forgetStaticStatic();
+    if (this.#timers?.awaitsAnswer) this.#beginHandshake(now);
   }
 
   get remoteStatic(): RemoteStatic {
-    return { publicKey: this.publicKey, staticStatic: this.#staticStatic };
+    const { publicKey } = this;
+    if (this.#staticStatic === undefined) this.#staticStatic = this.#host.identity?.agree(publicKey) ?? null;
+    return { publicKey, staticStatic: this.#staticStatic ?? undefined };
   }
 
   get nextTimeout(): { at: number; why: string } | undefined {
-    return this.#timers.next();
+    return this.#timers?.next();
   }
 
   handleTimeout(now: number): void {
-    this.#timers.handleTimeout(now);
+    this.#timers?.handleTimeout(now);
   }
 
   handleTraffic(what: Traffic, now: number): void {
     if (what === 'staged' || what === 'rekeyNeeded') this.#beginHandshake(now);
-    else if (what === 'dataSent') this.#timers.dataSent(now);
-    else if (what === 'dataReceived') this.#timers.dataReceived(now);
+    else if (what === 'dataSent') this.#clock.dataSent(now);
+    else if (what === 'dataReceived') this.#clock.dataReceived(now);
     else if (what === 'confirmed') this.#complete();
   }
 
@@ -183,16 +204,18 @@ export class PeerMachine implements Peer {
     from: Endpoint,
     now: number,
   ): 'replayedInitiation' | 'initiationFlood' | 'lowOrderPoint' | undefined {
+    this.#guard ??= new InitiationGuard();
     const refused = this.#guard.take(received.payload, now);
     if (refused) {
       received.state.wipe();
       return refused;
     }
     this.#heardFrom(from, bytes, now);
-    const ephemeral = this.#freshKey();
-    const answer = writeResponse({ received, ephemeral, presharedKey: this.#presharedKey });
+    const ephemeral = this.#host.ephemeral();
+    const presharedKey = this.#presharedKey ?? NO_KEY;
+    const answer = writeResponse({ received, ephemeral, presharedKey });
     if (!answer) return 'lowOrderPoint';
-    const localIndex = this.#host.allocateIndex();
+    const localIndex = this.#host.allocateIndex(this);
     const { ephemeral: publicEphemeral, encryptedPayload: encryptedNothing } = answer.message;
     const response = {
       senderIndex: localIndex,
@@ -226,14 +249,15 @@ export class PeerMachine implements Peer {
     const identity = this.#host.identity;
     if (!identity || pending?.localIndex !== response.receiverIndex) return 'unexpectedResponse';
     const message = { ephemeral: response.ephemeral, encryptedPayload: response.encryptedNothing };
-    const read = readResponse({ pending, local: identity, presharedKey: this.#presharedKey, message });
+    const presharedKey = this.#presharedKey ?? NO_KEY;
+    const read = readResponse({ pending, local: identity, presharedKey, message });
     if (typeof read === 'string') return read === 'lowOrderPoint' ? read : 'undecryptable';
     this.#heardFrom(from, bytes, now);
     const answer = { keys: read.keys, remoteIndex: response.senderIndex };
     const isTie = this.#unconfirmedAt !== undefined && this.#unconfirmedAt >= pending.sentAt;
     if (isTie && compareBytes(identity.publicKey, this.publicKey) > 0) {
       this.#reserved = answer;
-      this.#timers.tieBegins(now);
+      this.#clock.tieBegins(now);
     } else {
       this.#accept(answer, now);
     }
@@ -242,14 +266,16 @@ export class PeerMachine implements Peer {
 
   /** Whether it brought the cookie for our last message. The retry, at most 5 s later, carries it. */
   handleCookie(reply: CookieReply, bytes: number, now: number): boolean {
-    if (!this.#signer.consume(reply, now)) return false;
+    if (!this.#signer?.consume(reply, now)) return false;
     this.#receivedBytes += bytes;
     return true;
   }
 
   /** The packet loop has let go of a keypair. */
   forgetKeypair(localIndex: number): void {
-    if (this.#keypairs.delete(localIndex)) this.#host.releaseIndex(localIndex);
+    if (!this.#keypairs.includes(localIndex)) return;
+    this.#keypairs = this.#keypairs.filter(index => index !== localIndex);
+    this.#host.releaseIndex(localIndex);
   }
 
   /** Wipes all keys: those here, and by event those of the packet loop. */
@@ -259,50 +285,93 @@ export class PeerMachine implements Peer {
       this.#host.releaseIndex(localIndex);
       this.#host.emit({ type: 'retire', peer: this, localIndex });
     }
-    this.#keypairs.clear();
+    this.#keypairs = NONE;
     this.#sessionAt = undefined;
     this.#unconfirmedAt = undefined;
     this.#initiatedAt = undefined;
   }
 
   linkUp(now: number): void {
-    this.#host.emit({ type: 'watch', peer: this, edge: 'dataSent', after: now });
-    this.#host.emit({ type: 'watch', peer: this, edge: 'dataReceived', after: now });
+    if (this.#timers) {
+      this.#host.emit({ type: 'watch', peer: this, edge: 'dataSent', after: now });
+      this.#host.emit({ type: 'watch', peer: this, edge: 'dataReceived', after: now });
+    }
     if (this.#persistentKeepalive === 0) return;
-    this.#timers.setPersistentKeepalive(this.#persistentKeepalive, now);
+    this.#clock.setPersistentKeepalive(this.#persistentKeepalive, now);
     this.#host.emit({ type: 'sendKeepalive', peer: this });
   }
 
   linkDown(): void {
-    this.#timers.stop();
+    this.#timers?.stop();
     this.endSessions();
-    this.#host.emit({ type: 'dropStaged', peer: this });
+    if (this.#timers) this.#host.emit({ type: 'dropStaged', peer: this });
   }
 
   /** The peer is removed: nothing of it is kept. */
   end(): void {
-    this.#timers.stop();
+    this.#timers?.stop();
     this.endSessions();
-    this.#signer.wipe();
-    wipe(this.#presharedKey);
-    if (this.#staticStatic) wipe(this.#staticStatic);
+    this.#signer?.wipe();
+    if (this.#presharedKey) wipe(this.#presharedKey);
+    this.#forgetStaticStatic();
   }
 
-  #freshKey(): PrivateKey {
-    const bytes = this.#host.random(KEY_BYTES);
-    const key = new PrivateKey(bytes);
-    wipe(bytes);
-    return key;
+  #goOn(carried: CarriedPeer): void {
+    const { presharedKey, endpoint, timers, signer, guard, pending, reserved, keypairs } = carried;
+    if (presharedKey) this.setPresharedKey(presharedKey);
+    if (endpoint) this.#endpoint = new PeerEndpoint(() => this.#host.activity(this).endpoint, endpoint);
+    if (timers) this.#timers = new PeerTimers(this.#actions(), timers);
+    if (signer) this.#signer = new MacSigner(this.publicKey, signer);
+    if (guard) this.#guard = new InitiationGuard(guard);
+    if (pending) this.#pending = initiationOf(pending, this.#host.keyPair(pending.ephemeral));
+    this.#reserved = reserved && answerOf(reserved);
+    this.#keypairs = keypairs.length > 0 ? keypairs : NONE;
+    this.#persistentKeepalive = carried.persistentKeepalive;
+    this.#lastHandshake = carried.lastHandshake;
+    this.#sentBytes = carried.sentBytes;
+    this.#receivedBytes = carried.receivedBytes;
+    this.#sessionAt = carried.sessionAt;
+    this.#initiatedAt = carried.initiatedAt;
+    this.#unconfirmedAt = carried.unconfirmedAt;
   }
 
-  #agree(): void {
+  get #clock(): PeerTimers {
+    this.#timers ??= new PeerTimers(this.#actions());
+    return this.#timers;
+  }
+
+  #actions(): TimerActions {
+    return {
+      activity: () => this.#host.activity(this),
+      jitter: () => jitterOf(this.#host.random(2)),
+      beginHandshake: now => this.#beginHandshake(now),
+      retry: now => this.#initiate(now),
+      giveUp: () => {
+        this.#endPending();
+        this.#host.emit({ type: 'dropStaged', peer: this });
+      },
+      sendKeepalive: () => this.#host.emit({ type: 'sendKeepalive', peer: this }),
+      zeroKeys: () => this.endSessions(),
+      breakTie: now => {
+        if (this.#reserved) this.#accept(this.#reserved, now);
+      },
+      watch: (edge, after) => this.#host.emit({ type: 'watch', peer: this, edge, after }),
+    };
+  }
+
+  get #place(): PeerEndpoint {
+    this.#endpoint ??= new PeerEndpoint(() => this.#host.activity(this).endpoint);
+    return this.#endpoint;
+  }
+
+  #forgetStaticStatic(): void {
     if (this.#staticStatic) wipe(this.#staticStatic);
-    this.#staticStatic = this.#host.identity?.agree(this.publicKey);
+    this.#staticStatic = undefined;
   }
 
   #beginHandshake(now: number): void {
-    this.#endpoint.attemptBegins();
-    this.#timers.attemptBegins(now);
+    this.#place.attemptBegins();
+    this.#clock.attemptBegins(now);
     this.#initiate(now);
   }
 
@@ -311,18 +380,18 @@ export class PeerMachine implements Peer {
     const identity = this.#host.identity;
     if (!this.#host.isUp) return;
     if (this.#initiatedAt !== undefined && now - this.#initiatedAt < REKEY_TIMEOUT) {
-      if (!this.#timers.awaitsAnswer) this.#timers.awaitAnswer(this.#initiatedAt);
+      if (!this.#clock.awaitsAnswer) this.#clock.awaitAnswer(this.#initiatedAt);
       return;
     }
-    this.#timers.awaitAnswer(now);
-    const to = this.#endpoint.nextDestination();
+    this.#clock.awaitAnswer(now);
+    const to = this.#place.nextDestination();
     if (!identity || !to) return;
     this.#endPending();
-    const ephemeral = this.#freshKey();
+    const ephemeral = this.#host.ephemeral();
     const payload = this.#host.nextTimestamp();
     const first = writeInitiation({ local: identity, remote: this.remoteStatic, ephemeral, payload });
     if (!first) return;
-    const senderIndex = this.#host.allocateIndex();
+    const senderIndex = this.#host.allocateIndex(this);
     this.#pending = { ...first.pending, localIndex: senderIndex, sentAt: now };
     this.#initiatedAt = now;
     const { encryptedPayload: encryptedTimestamp, ...keys } = first.message;
@@ -330,16 +399,17 @@ export class PeerMachine implements Peer {
   }
 
   #send(message: Uint8Array, to: Endpoint, now: number): void {
+    this.#signer ??= new MacSigner(this.publicKey);
     this.#signer.sign(message, now);
     this.#sentBytes += message.length;
-    this.#timers.handshakeTraffic(now);
+    this.#clock.handshakeTraffic(now);
     this.#host.transmit({ to, bytes: message, peer: this });
   }
 
   #heardFrom(from: Endpoint, bytes: number, now: number): void {
     this.#receivedBytes += bytes;
-    this.#timers.handshakeTraffic(now);
-    this.#endpoint.moveTo(from);
+    this.#clock.handshakeTraffic(now);
+    this.#place.moveTo(from);
     this.#host.emit({ type: 'endpoint', peer: this, endpoint: from });
   }
 
@@ -360,23 +430,23 @@ export class PeerMachine implements Peer {
     const [sendKey, receiveKey] = made.initiator
       ? [initiatorToResponder, responderToInitiator]
       : [responderToInitiator, initiatorToResponder];
-    this.#keypairs.add(made.localIndex);
+    this.#keypairs = [...this.#keypairs, made.localIndex];
     this.#unconfirmedAt = made.initiator ? undefined : made.createdAt;
     this.#sessionAt = made.createdAt;
     this.#host.emit({ type: 'keypair', peer: this, keypair: { ...made, sendKey, receiveKey } });
-    this.#host.sessionBegan();
-    this.#timers.sessionDerived(made.createdAt);
+    this.#host.sessionBegan(this);
+    this.#clock.sessionDerived(made.createdAt);
   }
 
   #complete(): void {
     this.#unconfirmedAt = undefined;
-    this.#timers.handshakeComplete();
+    this.#timers?.handshakeComplete();
     this.#endPending();
     this.#lastHandshake = this.#host.wallClock();
   }
 
   #endPending(): void {
-    this.#timers.tieEnds();
+    this.#timers?.tieEnds();
     if (this.#reserved)
       wipe(this.#reserved.keys.initiatorToResponder, this.#reserved.keys.responderToInitiator);
     this.#reserved = undefined;
@@ -385,6 +455,27 @@ export class PeerMachine implements Peer {
     this.#host.releaseIndex(this.#pending.localIndex);
     this.#pending = undefined;
   }
+}
+
+function carryInitiation({ state, ephemeral, localIndex, sentAt }: Initiation): CarriedInitiation {
+  return { ...state.carry(), ephemeral: ephemeral.reveal(), localIndex, sentAt };
+}
+
+function initiationOf(carried: CarriedInitiation, ephemeral: KeyPair): Initiation {
+  const { localIndex, sentAt } = carried;
+  return { state: SymmetricState.of(carried), ephemeral, localIndex, sentAt };
+}
+
+function answerOf({ remoteIndex, ...keys }: CarriedAnswer): Answer {
+  const copy = (bytes: Uint8Array) => Uint8Array.from(bytes);
+  return {
+    remoteIndex,
+    keys: {
+      initiatorToResponder: copy(keys.initiatorToResponder),
+      responderToInitiator: copy(keys.responderToInitiator),
+      transcript: copy(keys.transcript),
+    },
+  };
 }
 
 /** Whole milliseconds below the limit, out of two random bytes. */

@@ -1,4 +1,5 @@
 import type { Endpoint } from './api.ts';
+import type { CarriedEndpoint } from './carried.ts';
 
 /** Where one peer is: as it was configured, and as it moved since. */
 export class PeerEndpoint {
@@ -10,8 +11,16 @@ export class PeerEndpoint {
   #untold = 0;
   #tries = 0;
 
-  constructor(roamed: () => Endpoint | undefined) {
+  constructor(roamed: () => Endpoint | undefined, carried?: CarriedEndpoint) {
     this.#roamed = roamed;
+    this.#configured = carried?.configured;
+    this.#heard = carried?.heard;
+    this.#tries = carried?.tries ?? 0;
+  }
+
+  /** Every move has to be told. */
+  carry(): CarriedEndpoint {
+    return { configured: this.#configured, heard: this.#heard, tries: this.#tries };
   }
 
   get current(): Endpoint | undefined {

@@ -13,6 +13,7 @@
  * due, they ask for its record of the peer, and fire, wait on, or disarm and ask for the next edge.
  */
 import type { Activity } from './api.ts';
+import type { CarriedTimers } from './carried.ts';
 import {
   KEEPALIVE_TIMEOUT,
   NEW_HANDSHAKE_AFTER_SILENCE,
@@ -37,7 +38,19 @@ export interface TimerActions {
   watch(edge: 'dataSent' | 'dataReceived', after: number): void;
 }
 
-type Name = 'retransmit' | 'keepalive' | 'newHandshake' | 'zeroKeys' | 'persistentKeepalive' | 'breakTie';
+const NAMES = [
+  'retransmit',
+  'keepalive',
+  'newHandshake',
+  'zeroKeys',
+  'persistentKeepalive',
+  'breakTie',
+] as const;
+type Name = (typeof NAMES)[number];
+
+function isName(name: string): name is Name {
+  return NAMES.some(known => known === name);
+}
 
 interface Armed {
   readonly since: number;
@@ -52,8 +65,22 @@ export class PeerTimers {
   #persistentInterval = 0;
   #handshakeTrafficAt = 0;
 
-  constructor(actions: TimerActions) {
+  constructor(actions: TimerActions, carried?: CarriedTimers) {
     this.#actions = actions;
+    if (!carried) return;
+    for (const { name, since, at } of carried.armed) if (isName(name)) this.#armed.set(name, { since, at });
+    this.#attemptingSince = carried.attemptingSince;
+    this.#persistentInterval = carried.persistentInterval;
+    this.#handshakeTrafficAt = carried.handshakeTrafficAt;
+  }
+
+  carry(): CarriedTimers {
+    return {
+      armed: [...this.#armed].map(([name, { since, at }]) => ({ name, since, at })),
+      attemptingSince: this.#attemptingSince,
+      persistentInterval: this.#persistentInterval,
+      handshakeTrafficAt: this.#handshakeTrafficAt,
+    };
   }
 
   /** The timer that is due first. */
