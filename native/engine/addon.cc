@@ -1,22 +1,17 @@
 // The packet loop as a JavaScript class. src/engine/native.ts has its types and tells what everything means.
 #include <napi.h>
-#include <openssl/crypto.h>
 
 #include <cerrno>
-#include <cstring>
 
+#include "adopted.h"
+#include "espaddon.h"
 #include "inspect.h"
 #include "loop.h"
+#include "x25519.h"
+#include "napihelp.h"
 
 namespace pellicle {
 namespace {
-
-[[noreturn]] void fail(Napi::Env env, int code, const std::string& message) {
-  Napi::Error error = Napi::Error::New(env, message);
-  error.Set("errno", Napi::Number::New(env, code));
-  error.Set("code", Napi::String::New(env, strerrorname_np(code) ? strerrorname_np(code) : "EIO"));
-  throw error;
-}
 
 uint32_t number(const Napi::CallbackInfo& info, size_t index) { return info[index].As<Napi::Number>().Uint32Value(); }
 
@@ -49,6 +44,9 @@ class PacketLoop : public Napi::ObjectWrap<PacketLoop> {
     return DefineClass(env, "PacketLoop",
                        {
                            InstanceMethod<&PacketLoop::close>("close"),
+                           InstanceMethod<&PacketLoop::start>("start"),
+                           InstanceMethod<&PacketLoop::stop>("stop"),
+                           InstanceMethod<&PacketLoop::save>("save"),
                            InstanceMethod<&PacketLoop::device>("device"),
                            InstanceMethod<&PacketLoop::now>("now"),
                            InstanceMethod<&PacketLoop::link>("link"),
@@ -83,18 +81,16 @@ class PacketLoop : public Napi::ObjectWrap<PacketLoop> {
     if (options.Has("clockSpeed")) limits.clockSpeed = options.Get("clockSpeed").As<Napi::Number>();
     readLimit(options, "rekeyAfterMessages", limits.rekeyAfterMessages);
     readLimit(options, "rejectAfterMessages", limits.rejectAfterMessages);
-    Tun tun;
-    TunProblem problem;
-    const std::string name = options.Get("name").As<Napi::String>();
-    const bool persist = options.Get("persist").As<Napi::Boolean>();
-    if (!openTun(name, persist, options.Get("mtu").As<Napi::Number>().Uint32Value(), tun, problem)) {
-      fail(env, problem.code, problem.message);
-    }
+    const Tun tun = readTun(env, options);
     wake_ = Napi::ThreadSafeFunction::New(env, info[1].As<Napi::Function>(), "packet loop", 0, 1);
-    loop_ = std::make_unique<Loop>(std::move(tun), limits, [this] { wake_.NonBlockingCall(); });
+    const Adopted adopted(options);
+    loop_ = std::make_unique<Loop>(tun, limits, [this] { wake_.NonBlockingCall(); }, !adopted);
+    if (!adopted || LoopHandover::load(*loop_, adopted.state.Data(), adopted.state.ByteLength(), adopted.sockets)) return;
+    shut();
+    fail(env, EINVAL, "the state of the packet loop is not whole");
   }
 
-  void Finalize(Napi::BasicEnv) override { stop(); }
+  void Finalize(Napi::BasicEnv) override { shut(); }
 
  private:
   static void readLimit(const Napi::Object& options, const char* name, uint64_t& limit) {
@@ -113,13 +109,20 @@ class PacketLoop : public Napi::ObjectWrap<PacketLoop> {
     return *found;
   }
 
-  void stop() {
+  void shut() {
     if (!loop_) return;
     loop_.reset();
     wake_.Release();
   }
 
-  void close(const Napi::CallbackInfo&) { stop(); }
+  void close(const Napi::CallbackInfo&) { shut(); }
+  void start(const Napi::CallbackInfo& info) { loop(info).start(); }
+  void stop(const Napi::CallbackInfo& info) { loop(info).stop(); }
+  Napi::Value save(const Napi::CallbackInfo& info) {
+    Loop& stopped = loop(info);
+    stopped.stop();
+    return savedLoop(info.Env(), stopped.tun(), LoopHandover::sockets(stopped), *LoopHandover::save(stopped));
+  }
 
   Napi::Value device(const Napi::CallbackInfo& info) {
     const Tun& tun = loop(info).tun();
@@ -190,17 +193,13 @@ class PacketLoop : public Napi::ObjectWrap<PacketLoop> {
     return loop_->takeRoamed(which, endpoint) ? endpointTo(info.Env(), endpoint) : info.Env().Undefined();
   }
 
-  // Entries of 20 bytes: family (4, 6), prefix length, 1 to remove, 0, address.
-  static constexpr size_t kEntry = 20;
-
   void changeAllowedIps(const Napi::CallbackInfo& info) {
     Peer& which = peer(info);
     const auto bytes = info[1].As<Napi::Uint8Array>();
     std::vector<Loop::AllowedIpChange> changes(bytes.ByteLength() / kEntry);
     for (size_t i = 0; i < changes.size(); i++) {
       const uint8_t* entry = bytes.Data() + i * kEntry;
-      changes[i].prefix.address = entry[0] == 4 ? addressV4(entry + 4) : addressV6(entry + 4);
-      changes[i].prefix.length = std::min<uint8_t>(entry[1], entry[0] == 4 ? 32 : 128);
+      changes[i].prefix = prefixOf(entry);
       changes[i].remove = entry[2] != 0;
     }
     loop_->changeAllowedIps(which, changes, info[2].As<Napi::Boolean>());
@@ -298,7 +297,10 @@ class PacketLoop : public Napi::ObjectWrap<PacketLoop> {
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   if (const char* problem = cryptoProblem()) throw Napi::Error::New(env, problem);
   exports.Set("PacketLoop", PacketLoop::define(env));
+  exports.Set("EspLoop", defineEspLoop(env));
   defineInspection(env, exports);
+  defineKeyPair(env, exports);
+  defineEspInspection(env, exports);
   return exports;
 }
 

@@ -2,18 +2,16 @@
 
 #include <algorithm>
 
-#include "peer.h"
-
 namespace pellicle {
 
 struct AllowedIpNode {
   Address key;
   uint8_t length = 0;
-  Peer* peer = nullptr;  // null for a node that only branches
+  AllowedIpOwner* owner = nullptr;  // null for a node that only branches
   uint64_t mark = 0;
   AllowedIpNode* parent = nullptr;
   AllowedIpNode* child[2] = {nullptr, nullptr};
-  AllowedIpNode* before = nullptr;  // neighbours in the peer's list
+  AllowedIpNode* before = nullptr;  // neighbours in the owner's list
   AllowedIpNode* after = nullptr;
 };
 
@@ -40,20 +38,20 @@ Address masked(const Address& address, unsigned length) {
   return result;
 }
 
-void link(AllowedIpNode* node, Peer* peer, uint64_t mark) {
-  node->peer = peer;
+void link(AllowedIpNode* node, AllowedIpOwner* owner, uint64_t mark) {
+  node->owner = owner;
   node->mark = mark;
-  node->before = peer->allowedIps.last;
+  node->before = owner->allowedIps.last;
   node->after = nullptr;
-  (node->before ? node->before->after : peer->allowedIps.first) = node;
-  peer->allowedIps.last = node;
+  (node->before ? node->before->after : owner->allowedIps.first) = node;
+  owner->allowedIps.last = node;
 }
 
 void unlink(AllowedIpNode* node) {
-  AllowedIpList& list = node->peer->allowedIps;
+  AllowedIpList& list = node->owner->allowedIps;
   (node->before ? node->before->after : list.first) = node->after;
   (node->after ? node->after->before : list.last) = node->before;
-  node->peer = nullptr;
+  node->owner = nullptr;
 }
 
 void destroy(AllowedIpNode* node) {
@@ -71,19 +69,19 @@ AllowedIps::~AllowedIps() {
   for (AllowedIpNode* root : roots_) destroy(root);
 }
 
-Peer* AllowedIps::lookup(const Address& address) const {
+AllowedIpOwner* AllowedIps::lookup(const Address& address) const {
   const unsigned bits = address.v6 ? 128 : 32;
-  Peer* found = nullptr;
+  AllowedIpOwner* found = nullptr;
   for (const AllowedIpNode* node = roots_[address.v6]; node != nullptr;) {
     if (commonBits(node->key, address) < node->length) break;
-    if (node->peer != nullptr) found = node->peer;
+    if (node->owner != nullptr) found = node->owner;
     if (node->length == bits) break;
     node = node->child[bitAt(address, node->length)];
   }
   return found;
 }
 
-void AllowedIps::insert(const Prefix& prefix, Peer* peer, uint64_t mark) {
+void AllowedIps::insert(const Prefix& prefix, AllowedIpOwner* owner, uint64_t mark) {
   const Address key = masked(prefix.address, prefix.length);
   AllowedIpNode* parent = nullptr;
   AllowedIpNode** slot = &roots_[key.v6];
@@ -92,12 +90,12 @@ void AllowedIps::insert(const Prefix& prefix, Peer* peer, uint64_t mark) {
     const unsigned common = std::min<unsigned>({commonBits(node->key, key), node->length, prefix.length});
     if (common < node->length) break;
     if (node->length == prefix.length) {
-      if (node->peer == peer) {
+      if (node->owner == owner) {
         node->mark = mark;
         return;
       }
-      if (node->peer != nullptr) unlink(node);
-      link(node, peer, mark);
+      if (node->owner != nullptr) unlink(node);
+      link(node, owner, mark);
       return;
     }
     parent = node;
@@ -119,18 +117,23 @@ void AllowedIps::insert(const Prefix& prefix, Peer* peer, uint64_t mark) {
   } else {
     *slot = added;
   }
-  link(added, peer, mark);
+  link(added, owner, mark);
 }
 
-void AllowedIps::remove(const Prefix& prefix, Peer* peer) {
+void AllowedIps::remove(const Prefix& prefix, AllowedIpOwner* owner) {
   AllowedIpNode* node = find(prefix);
-  if (node == nullptr || node->peer != peer) return;
+  if (node == nullptr || node->owner != owner) return;
   unlink(node);
   release(node);
 }
 
-bool AllowedIps::removeOthers(Peer* peer, uint64_t mark, size_t limit) {
-  for (AllowedIpNode* node = peer->allowedIps.first; node != nullptr;) {
+void AllowedIps::remove(const Prefix& prefix) {
+  AllowedIpNode* node = find(prefix);
+  if (node != nullptr && node->owner != nullptr) remove(prefix, node->owner);
+}
+
+bool AllowedIps::removeOthers(AllowedIpOwner* owner, uint64_t mark, size_t limit) {
+  for (AllowedIpNode* node = owner->allowedIps.first; node != nullptr;) {
     AllowedIpNode* after = node->after;
     if (node->mark != mark) {
       if (limit-- == 0) return false;
@@ -142,15 +145,15 @@ bool AllowedIps::removeOthers(Peer* peer, uint64_t mark, size_t limit) {
   return true;
 }
 
-void AllowedIps::removeAll(Peer* peer) {
-  while (AllowedIpNode* node = peer->allowedIps.first) {
+void AllowedIps::removeAll(AllowedIpOwner* owner) {
+  while (AllowedIpNode* node = owner->allowedIps.first) {
     unlink(node);
     release(node);
   }
 }
 
-void AllowedIps::each(const Peer* peer, const std::function<void(const Prefix&)>& visit) {
-  for (const AllowedIpNode* node = peer->allowedIps.first; node != nullptr; node = node->after) {
+void AllowedIps::each(const AllowedIpOwner* owner, const std::function<void(const Prefix&)>& visit) {
+  for (const AllowedIpNode* node = owner->allowedIps.first; node != nullptr; node = node->after) {
     visit({node->key, node->length});
   }
 }
@@ -165,9 +168,9 @@ AllowedIpNode* AllowedIps::find(const Prefix& prefix) const {
   return same ? node : nullptr;
 }
 
-// Takes nodes out of the trie that neither belong to a peer nor branch.
+// Takes nodes out of the trie that neither belong to an owner nor branch.
 void AllowedIps::release(AllowedIpNode* node) {
-  while (node != nullptr && node->peer == nullptr && !(node->child[0] && node->child[1])) {
+  while (node != nullptr && node->owner == nullptr && !(node->child[0] && node->child[1])) {
     AllowedIpNode* parent = node->parent;
     AllowedIpNode* only = node->child[0] ? node->child[0] : node->child[1];
     AllowedIpNode** slot = parent == nullptr ? &roots_[node->key.v6] : &parent->child[parent->child[1] == node];

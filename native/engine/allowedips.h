@@ -1,4 +1,4 @@
-// Allowed IPs: which peer owns an address, by the longest prefix, for both families (WireGuard paper, section 2).
+// Allowed IPs: who owns an address, by the longest prefix, for both families (WireGuard paper, section 2).
 // A path-compressed binary trie for each family. Reading is safe beside reading; the owner locks writes out.
 #pragma once
 
@@ -10,13 +10,17 @@
 
 namespace pellicle {
 
-struct Peer;
 struct AllowedIpNode;
 
-// The prefixes of one peer, in the order in which they were added.
+// The prefixes of one owner, in the order in which they were added.
 struct AllowedIpList {
   AllowedIpNode* first = nullptr;
   AllowedIpNode* last = nullptr;
+};
+
+// What a prefix leads to: a WireGuard peer, an ESP state.
+struct AllowedIpOwner {
+  AllowedIpList allowedIps;
 };
 
 struct Prefix {
@@ -31,17 +35,19 @@ class AllowedIps {
   AllowedIps(const AllowedIps&) = delete;
   AllowedIps& operator=(const AllowedIps&) = delete;
 
-  Peer* lookup(const Address& address) const;
+  AllowedIpOwner* lookup(const Address& address) const;
 
-  // Gives the prefix to the peer, away from whoever had it. `mark` stays with it until it is inserted again.
-  void insert(const Prefix& prefix, Peer* peer, uint64_t mark = 0);
-  // Only if it is this peer's.
-  void remove(const Prefix& prefix, Peer* peer);
-  // Removes up to `limit` prefixes of the peer that carry another mark. True when none is left.
-  bool removeOthers(Peer* peer, uint64_t mark, size_t limit);
-  void removeAll(Peer* peer);
+  // Gives the prefix to the owner, away from whoever had it. `mark` stays with it until it is inserted again.
+  void insert(const Prefix& prefix, AllowedIpOwner* owner, uint64_t mark = 0);
+  // Only if it is this owner's.
+  void remove(const Prefix& prefix, AllowedIpOwner* owner);
+  // Whoever's it is.
+  void remove(const Prefix& prefix);
+  // Removes up to `limit` prefixes of the owner that carry another mark. True when none is left.
+  bool removeOthers(AllowedIpOwner* owner, uint64_t mark, size_t limit);
+  void removeAll(AllowedIpOwner* owner);
 
-  static void each(const Peer* peer, const std::function<void(const Prefix&)>& visit);
+  static void each(const AllowedIpOwner* owner, const std::function<void(const Prefix&)>& visit);
 
  private:
   AllowedIpNode* find(const Prefix& prefix) const;

@@ -14,6 +14,7 @@ enum class Drop : size_t {
   kNoPeer,
   kNoEndpoint,
   kBadOffload,
+  kOwnDatagram,
   kStagingFull,
   kStagingCleared,
   kSendFailed,
@@ -32,21 +33,28 @@ enum class Drop : size_t {
 };
 
 constexpr const char* kDropNames[] = {
-    "notIp",     "noPeer",       "noEndpoint", "badOffload", "stagingFull",    "stagingCleared", "sendFailed",
-    "noSocket",  "malformed",    "unknownIndex", "expired",  "badTag",         "replayed",       "badInnerPacket",
-    "badSource", "handshakeQueueFull", "tunWriteFailed",
+    "notIp",     "noPeer",       "noEndpoint", "badOffload", "ownDatagram", "stagingFull",
+    "stagingCleared", "sendFailed", "noSocket", "malformed", "unknownIndex", "expired", "badTag",
+    "replayed", "badInnerPacket", "badSource", "handshakeQueueFull", "tunWriteFailed",
 };
 static_assert(sizeof(kDropNames) / sizeof(kDropNames[0]) == static_cast<size_t>(Drop::kCount));
 
-class Drops {
+// How often for each reason; Reason ends with kCount.
+template <class Reason>
+class DropCounts {
  public:
-  void count(Drop reason, uint64_t packets = 1) {
+  void count(Reason reason, uint64_t packets = 1) {
     counts_[static_cast<size_t>(reason)].fetch_add(packets, std::memory_order_relaxed);
   }
   uint64_t of(size_t reason) const { return counts_[reason].load(std::memory_order_relaxed); }
+  void each(auto&& visit) {
+    for (auto& count : counts_) visit(count);
+  }
 
  private:
-  std::array<std::atomic<uint64_t>, static_cast<size_t>(Drop::kCount)> counts_{};
+  std::array<std::atomic<uint64_t>, static_cast<size_t>(Reason::kCount)> counts_{};
 };
+
+using Drops = DropCounts<Drop>;
 
 }  // namespace pellicle

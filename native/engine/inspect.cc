@@ -143,7 +143,7 @@ class AllowedIpsTable : public Napi::ObjectWrap<AllowedIpsTable> {
   void remove(const Napi::CallbackInfo& info) { table_.remove(prefix(info), peer(info[2])); }
   void removePeer(const Napi::CallbackInfo& info) { table_.removeAll(peer(info[0])); }
   Napi::Value lookup(const Napi::CallbackInfo& info) {
-    const Peer* found = table_.lookup(addressOf(info[0]));
+    const auto* found = static_cast<const Peer*>(table_.lookup(addressOf(info[0])));
     return found == nullptr ? info.Env().Undefined() : Napi::Number::New(info.Env(), found->id);
   }
 

@@ -12,6 +12,7 @@ constexpr uint8_t kTcp = 6;
 constexpr uint8_t kUdp = 17;
 constexpr size_t kIpv4Header = 20;
 constexpr size_t kIpv6Header = 40;
+constexpr size_t kUdpHeader = 8;
 
 // An address of either family as one number, most significant bit first; IPv4 has the upper 32 bits.
 struct Address {

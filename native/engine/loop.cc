@@ -1,7 +1,6 @@
 #include "loop.h"
 
 #include <poll.h>
-#include <signal.h>
 
 #include <cerrno>
 #include <utility>
@@ -17,20 +16,35 @@ constexpr size_t kAllowedIpsAtOnce = 1024;
 
 }  // namespace
 
-Loop::Loop(Tun tun, LoopOptions options, std::function<void()> wake)
-    : tun_(std::move(tun)), options_(options), clock_(options.clockSpeed), outbox_(std::move(wake)) {
-  monitor_ = netlinkMonitor();
-  LinkState link;
-  queryLink(tun_.index, link);
-  linkUp_ = link.up;
-  mtu_ = link.mtu;
-  start(sender_, "wg-send", [this] { Sender(*this).run(); });
-  start(receivers_[0], "wg-receive4", [this] { Receiver(*this, false).run(); });
-  start(receivers_[1], "wg-receive6", [this] { Receiver(*this, true).run(); });
-  start(watcher_, "wg-link", [this] { watchLink(); });
+Loop::Loop(Tun tun, LoopOptions options, std::function<void()> wake, bool starts)
+    : tun_(std::move(tun)),
+      options_(options),
+      clock_(options.clockSpeed),
+      outbox_(std::move(wake)),
+      linkWatch_(tun_) {
+  linkUp_ = linkWatch_.state().up;
+  mtu_ = linkWatch_.state().mtu;
+  if (starts) start();
 }
 
 Loop::~Loop() {
+  stop();
+  close(tun_.fd);
+}
+
+void Loop::start() {
+  if (sender_.joinable()) return;
+  stopping_ = false;
+  sender_ = startThread("wg-send", [this] { Sender(*this).run(); });
+  receivers_[0] = startThread("wg-receive4", [this] { Receiver(*this, false).run(); });
+  receivers_[1] = startThread("wg-receive6", [this] { Receiver(*this, true).run(); });
+  watcher_ = startThread("wg-link", [this] { watchLink(); });
+  // What was asked for meanwhile.
+  sendSignal_.raise();
+}
+
+void Loop::stop() {
+  if (!sender_.joinable()) return;
   stopping_ = true;
   sendSignal_.raise();
   for (Signal& signal : receiveSignals_) signal.raise();
@@ -38,19 +52,6 @@ Loop::~Loop() {
   sender_.join();
   for (std::thread& receiver : receivers_) receiver.join();
   watcher_.join();
-  if (monitor_ >= 0) close(monitor_);
-  close(tun_.fd);
-}
-
-// Signals are for JavaScript's thread.
-void Loop::start(std::thread& thread, const char* name, std::function<void()> run) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread = std::thread(std::move(run));
-  pthread_setname_np(thread.native_handle(), name);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 int Loop::bind(uint16_t port) {
@@ -226,45 +227,17 @@ void Loop::watch(Peer& peer, Edge edge, int64_t after) {
 }
 
 void Loop::watchLink() {
-  alignas(nlmsghdr) uint8_t buffer[32768];
   while (!stopping_) {
-    pollfd waiting[] = {{watchSignal_.fd(), POLLIN, 0}, {monitor_, POLLIN, 0}};
-    poll(waiting, 2, -1);
-    bool routesChanged = false;
-    for (;;) {
-      const ssize_t received = recv(monitor_, buffer, sizeof buffer, MSG_DONTWAIT);
-      if (received <= 0) {
-        // ENOBUFS: messages were lost, so look for oneself.
-        LinkState state;
-        if (received < 0 && errno == ENOBUFS && queryLink(tun_.index, state)) {
-          linkUp_ = state.up;
-          mtu_ = state.mtu;
-          outbox_.tellLink(false);
-          continue;
-        }
-        break;
-      }
-      auto left = static_cast<unsigned>(received);
-      for (const auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, left);
-           message = NLMSG_NEXT(message, left)) {
-        const bool isLink = message->nlmsg_type == RTM_NEWLINK || message->nlmsg_type == RTM_DELLINK;
-        if (!isLink) {
-          routesChanged = true;
-          continue;
-        }
-        const auto* info = static_cast<const ifinfomsg*>(NLMSG_DATA(message));
-        if (info->ifi_index != static_cast<int>(tun_.index) || info->ifi_family != AF_UNSPEC) continue;
-        if (message->nlmsg_type == RTM_DELLINK) {
-          outbox_.tellLink(true);
-          continue;
-        }
-        const LinkState state = linkState(message);
-        linkUp_ = state.up;
-        if (state.mtu != 0) mtu_ = state.mtu;
-        outbox_.tellLink(false);
-      }
+    pollfd waiting[] = {{watchSignal_.fd(), POLLIN, 0}, {linkWatch_.linkFd(), POLLIN, 0}, {linkWatch_.routeFd(), POLLIN, 0}};
+    poll(waiting, 3, -1);
+    if (stopping_) return;
+    const LinkWatch::News news = linkWatch_.read();
+    if (news.link) {
+      linkUp_ = linkWatch_.state().up;
+      mtu_ = linkWatch_.state().mtu;
+      outbox_.tellLink(news.gone);
     }
-    if (routesChanged && !stopping_) checkSources();
+    if (news.routes) checkSources();
   }
 }
 

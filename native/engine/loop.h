@@ -6,8 +6,6 @@
 // that whoever holds it shared may keep pointers to them.
 #pragma once
 
-#include <pthread.h>
-
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -19,33 +17,16 @@
 #include "allowedips.h"
 #include "clock.h"
 #include "drops.h"
+#include "linkwatch.h"
 #include "outbox.h"
 #include "peer.h"
 #include "signal.h"
+#include "statelock.h"
+#include "threads.h"
 #include "tun.h"
 #include "udp.h"
 
 namespace pellicle {
-
-// std::shared_mutex lets readers starve a writer, and the threads here read all the time.
-class StateLock {
- public:
-  StateLock() {
-    pthread_rwlockattr_t attributes;
-    pthread_rwlockattr_init(&attributes);
-    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&lock_, &attributes);
-    pthread_rwlockattr_destroy(&attributes);
-  }
-  ~StateLock() { pthread_rwlock_destroy(&lock_); }
-  void lock() { pthread_rwlock_wrlock(&lock_); }
-  void unlock() { pthread_rwlock_unlock(&lock_); }
-  void lock_shared() { pthread_rwlock_rdlock(&lock_); }
-  void unlock_shared() { pthread_rwlock_unlock(&lock_); }
-
- private:
-  pthread_rwlock_t lock_;
-};
 
 struct LoopOptions {
   double clockSpeed = 1;
@@ -58,12 +39,17 @@ class Receiver;
 
 class Loop {
  public:
-  Loop(Tun tun, LoopOptions options, std::function<void()> wake);
+  Loop(Tun tun, LoopOptions options, std::function<void()> wake, bool starts = true);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
   // Everything below is for JavaScript's thread.
+
+  // Once stopped, no packet is under way in here: what was read is sent or written, the rest waits in the kernel. Nothing
+  // is sealed or opened until it starts again, where it stopped.
+  void start();
+  void stop();
 
   const Tun& tun() const { return tun_; }
   const Clock& clock() const { return clock_; }
@@ -105,6 +91,7 @@ class Loop {
  private:
   friend class Sender;
   friend class Receiver;
+  friend class LoopHandover;
 
   Keypair* keypair(uint32_t localIndex) const {
     const auto found = keypairs_.find(localIndex);
@@ -122,7 +109,6 @@ class Loop {
   void watchLink();
   void checkSources();
   void forgetSource(Peer& peer, const Endpoint& of);
-  void start(std::thread& thread, const char* name, std::function<void()> run);
 
   const Tun tun_;
   const LoopOptions options_;
@@ -149,7 +135,7 @@ class Loop {
   Signal sendSignal_;
   Signal receiveSignals_[2];
   Signal watchSignal_;
-  int monitor_ = -1;
+  LinkWatch linkWatch_;  // the watcher's, once that runs
   std::thread sender_;
   std::thread receivers_[2];
   std::thread watcher_;

@@ -59,10 +59,7 @@ int netlinkRequest(NetlinkMessage& message, const std::function<void(const nlmsg
   return result;
 }
 
-int netlinkMonitor() {
-  return openSocket(SOCK_NONBLOCK, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
-                                       RTMGRP_IPV6_ROUTE);
-}
+int netlinkMonitor(uint32_t groups) { return openSocket(SOCK_NONBLOCK, groups); }
 
 LinkState linkState(const nlmsghdr* message) {
   LinkState state;

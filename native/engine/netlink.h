@@ -50,8 +50,8 @@ class NetlinkMessage {
 // Sends it and waits for the answer. 0, or an errno. `visit` sees the answers that are not acknowledgements.
 int netlinkRequest(NetlinkMessage& message, const std::function<void(const nlmsghdr*)>& visit = {});
 
-// A non-blocking socket subscribed to changes of links, addresses and routes; -1 when there is none to have.
-int netlinkMonitor();
+// A non-blocking socket subscribed to groups of news (RTMGRP_…); -1 when there is none to have.
+int netlinkMonitor(uint32_t groups);
 
 struct LinkState {
   bool up = false;

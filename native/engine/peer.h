@@ -20,23 +20,37 @@ namespace pellicle {
 
 struct Peer;
 
+// The bytes of a key, which OpenSSL does not give back: for an engine that takes over. Wiped with the object.
+struct KeyBytes {
+  explicit KeyBytes(const uint8_t* key) { std::memcpy(bytes, key, kKeySize); }
+  ~KeyBytes() { explicit_bzero(bytes, kKeySize); }
+  KeyBytes(const KeyBytes&) = delete;
+  KeyBytes& operator=(const KeyBytes&) = delete;
+
+  uint8_t bytes[kKeySize];
+};
+
 // Lives in the index table; freed under the write lock alone, so that a reader never sees one go.
 struct Keypair {
-  Keypair(Peer* owner, uint32_t local, uint32_t remote, const uint8_t* sendKey, const uint8_t* receiveKey,
+  Keypair(Peer* owner, uint32_t local, uint32_t remote, const uint8_t* sending, const uint8_t* opening,
           bool isInitiator, int64_t created)
       : peer(owner),
         localIndex(local),
         remoteIndex(remote),
         initiator(isInitiator),
         createdAt(created),
-        sealer(sendKey),
-        opener(receiveKey) {}
+        sendKey(sending),
+        receiveKey(opening),
+        sealer(sending),
+        opener(opening) {}
 
   Peer* const peer;
   const uint32_t localIndex;
   const uint32_t remoteIndex;
   const bool initiator;
   const int64_t createdAt;
+  const KeyBytes sendKey;
+  const KeyBytes receiveKey;
 
   Aead sealer;               // the sending thread's
   uint64_t sendCounter = 0;  // the sending thread's
@@ -88,11 +102,10 @@ enum Edge : uint32_t {
 // What the sending thread is asked to do for a peer, as bits: those of REQUEST in src/engine/native.ts.
 enum Request : uint32_t { kFlushRequest = 1, kKeepaliveRequest = 2, kDropStagedRequest = 4 };
 
-struct Peer {
+struct Peer : AllowedIpOwner {
   explicit Peer(uint32_t number) : id(number) {}
 
   const uint32_t id;
-  AllowedIpList allowedIps;
 
   std::mutex place;  // guards the two below
   Endpoint endpoint;

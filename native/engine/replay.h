@@ -31,6 +31,13 @@ class ReplayWindow {
     return first;
   }
 
+  // All that it remembers, for an engine that takes over.
+  void each(auto&& visit) {
+    visit(greatest_);
+    visit(fresh_);
+    for (uint64_t& word : bits_) visit(word);
+  }
+
  private:
   static constexpr uint64_t kWords = kBits / 64;
   std::array<uint64_t, kWords> bits_{};

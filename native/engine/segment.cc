@@ -10,7 +10,6 @@ namespace pellicle {
 namespace {
 
 constexpr size_t kTcpHeader = 20;
-constexpr size_t kUdpHeader = 8;
 constexpr size_t kTcpFlags = 13;
 constexpr uint8_t kFin = 0x01;
 constexpr uint8_t kPsh = 0x08;

@@ -9,6 +9,20 @@
 
 namespace pellicle {
 
+namespace {
+
+// Whether a packet is a data message that was sealed with the keypair: a route led it back into its own tunnel. Sealing it
+// again would go on for ever, as it leaves by the same route.
+bool isSealedWith(const Keypair& keypair, const uint8_t* packet, size_t length) {
+  const bool v4 = packet[0] >> 4 == 4;
+  const size_t transport = v4 ? static_cast<size_t>(packet[0] & 15) * 4 : kIpv6Header;
+  const size_t message = transport + kUdpHeader;
+  if (packet[v4 ? 9 : 6] != kUdp || length < message + kDataOverhead) return false;
+  return load<uint32_t>(packet + message) == kData && load<uint32_t>(packet + message + 4) == keypair.remoteIndex;
+}
+
+}  // namespace
+
 Sender::Sender(Loop& loop)
     : loop_(loop),
       buffer_(new uint8_t[Aead::kFront + kMaxPacket + kPaddingUnit + Aead::kBack]()),
@@ -46,7 +60,7 @@ bool Sender::readOne() {
 
 void Sender::handle(const Offload& offload, uint8_t* packet, size_t length) {
   if (ipVersion(packet, length) == 0) return loop_.drops_.count(Drop::kNotIp);
-  Peer* peer = loop_.allowedIps_.lookup(destinationOf(packet));
+  auto* peer = static_cast<Peer*>(loop_.allowedIps_.lookup(destinationOf(packet)));
   if (peer == nullptr) return loop_.drops_.count(Drop::kNoPeer);
   Segments segments(offload, packet, length);
   if (!segments.valid()) return loop_.drops_.count(Drop::kBadOffload);
@@ -57,6 +71,7 @@ void Sender::handle(const Offload& offload, uint8_t* packet, size_t length) {
     while (segments.next(slice)) stage(*peer, slice.bytes, slice.length);
     return loop_.tellIfArmed(*peer, kStagedEdge);
   }
+  if (isSealedWith(*keypair, packet, length)) return loop_.drops_.count(Drop::kOwnDatagram);
   if (peer->staging) sendStaged(*peer, keypair);
   while (segments.next(slice)) seal(keypair, slice.bytes, slice.length);
 }

@@ -1,4 +1,5 @@
 // Unix stream sockets that carry file descriptors, unix(7) SCM_RIGHTS.
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,23 +10,44 @@
 namespace pellicle {
 namespace {
 
-constexpr int kMaxFds = 16;
+constexpr int kMaxFds = 253;  // SCM_MAX_FD
+
+// False for a path that is too long.
+bool fill(sockaddr_un& address, const std::string& path) {
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  memcpy(address.sun_path, path.data(), path.size());
+  return true;
+}
 
 // unixListen(path, mode) -> fd
 Napi::Value Listen(const Napi::CallbackInfo& info) {
   std::string path = string_arg(info, 0);
   mode_t mode = static_cast<mode_t>(int_arg(info, 1));
   sockaddr_un address{};
-  address.sun_family = AF_UNIX;
   auto run = [&]() -> int {
-    if (path.size() >= sizeof address.sun_path) return -ENAMETOOLONG;
-    memcpy(address.sun_path, path.data(), path.size());
+    if (!fill(address, path)) return -ENAMETOOLONG;
     Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (fd.get() < 0) return -errno;
     // Before bind, so that the file never has another mode.
     if (fchmod(fd.get(), mode) < 0) return -errno;
     if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return -errno;
     if (listen(fd.get(), 128) < 0) return -errno;
+    return fd.release();
+  };
+  return Napi::Number::New(info.Env(), run());
+}
+
+// unixConnect(path) -> fd
+Napi::Value Connect(const Napi::CallbackInfo& info) {
+  const std::string path = string_arg(info, 0);
+  sockaddr_un address{};
+  auto run = [&]() -> int {
+    if (!fill(address, path)) return -ENAMETOOLONG;
+    Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (fd.get() < 0) return -errno;
+    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return -errno;
+    if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) < 0) return -errno;
     return fd.release();
   };
   return Napi::Number::New(info.Env(), run());
@@ -61,6 +83,41 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
     }
   }
   return Napi::Number::New(info.Env(), static_cast<double>(n));
+}
+
+// unixSend(fd, bytes, fds) -> size | -errno; the descriptors go with the first byte.
+Napi::Value Send(const Napi::CallbackInfo& info) {
+  Bytes from = bytes_arg(info, 1);
+  if (!from.data) return info.Env().Undefined();
+  auto fds = info[2].As<Napi::Array>();
+  if (fds.Length() > kMaxFds) return Napi::Number::New(info.Env(), -E2BIG);
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFds)] = {};
+  iovec iov{from.data, from.size};
+  msghdr header{};
+  header.msg_iov = &iov;
+  header.msg_iovlen = 1;
+  if (fds.Length() > 0) {
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(sizeof(int) * fds.Length());
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int) * fds.Length());
+    for (uint32_t i = 0; i < fds.Length(); i++) {
+      const int fd = fds.Get(i).As<Napi::Number>().Int32Value();
+      memcpy(CMSG_DATA(rights) + i * sizeof fd, &fd, sizeof fd);
+    }
+  }
+  const ssize_t n = sendmsg(int_arg(info, 0), &header, MSG_NOSIGNAL);
+  return Napi::Number::New(info.Env(), static_cast<double>(n < 0 ? -errno : n));
+}
+
+// fdWait(fd, events, milliseconds) -> 1 when one came, 0 when none did | -errno. Blocks the thread.
+Napi::Value Wait(const Napi::CallbackInfo& info) {
+  const int events = int_arg(info, 1);
+  pollfd waiting{int_arg(info, 0), static_cast<short>((events & 1 ? POLLIN : 0) | (events & 2 ? POLLOUT : 0)), 0};
+  const int ready = poll(&waiting, 1, int_arg(info, 2));
+  return Napi::Number::New(info.Env(), ready < 0 ? -errno : ready);
 }
 
 // unixPeer(fd) -> [pid, uid, gid] | -errno
@@ -110,9 +167,12 @@ Napi::Value NonBlocking(const Napi::CallbackInfo& info) {
 
 void export_unix(Napi::Env, Napi::Object exports) {
   export_function(exports, "unixListen", Listen);
+  export_function(exports, "unixConnect", Connect);
   export_function(exports, "unixAccept", Accept);
   export_function(exports, "unixReceive", Receive);
+  export_function(exports, "unixSend", Send);
   export_function(exports, "unixPeer", Peer);
+  export_function(exports, "fdWait", Wait);
   export_function(exports, "fdRead", Read);
   export_function(exports, "fdWrite", Write);
   export_function(exports, "fdClose", Close);

@@ -1,5 +1,6 @@
 /** The native half of the engine: build/engine.node (native/engine), which owns every data packet. */
 import { loadAddon } from '../linux/project.ts';
+import type { KeyPair } from '../proto/wireguard/crypto.ts';
 import type { Endpoint, Keypair } from '../proto/wireguard/device.ts';
 
 /** An endpoint, with our own address that its last datagram was sent to. */
@@ -20,6 +21,7 @@ export type Drop =
   | 'noPeer'
   | 'noEndpoint'
   | 'badOffload'
+  | 'ownDatagram'
   | 'stagingFull'
   | 'stagingCleared'
   | 'sendFailed'
@@ -46,6 +48,18 @@ export interface PacketLoopOptions {
   /** Tests reach the limits of a keypair sooner. */
   rekeyAfterMessages?: bigint;
   rejectAfterMessages?: bigint;
+  /** What another process saved: the loop stands still until `start`. */
+  adopted?: SavedLoop;
+}
+
+/** A packet loop on its way to another process. */
+export interface SavedLoop {
+  /** The TUN device's, then the sockets'; -1 is none. They belong to the loop that was saved, or adopts them. */
+  readonly descriptors: readonly number[];
+  /** TUN_F_… */
+  readonly offloads: number;
+  /** Has keys: to be wiped. */
+  readonly state: Uint8Array;
 }
 
 /**
@@ -55,6 +69,11 @@ export interface PacketLoopOptions {
 export interface PacketLoop {
   /** Ends the threads, and with them a device that does not persist. */
   close(): void;
+  /** No packet is under way once it has stopped: what comes meanwhile waits in the kernel. */
+  stop(): void;
+  start(): void;
+  /** Stops it. */
+  save(): SavedLoop;
   device(): { name: string; index: number; created: boolean; offloads: number };
   /** Milliseconds: never 0, never back, and on while the machine sleeps. */
   now(): number;
@@ -96,6 +115,11 @@ export interface EngineAddon {
     options: PacketLoopOptions,
     wake: () => void,
   ) => PacketLoop;
+
+  /** X25519 for handshakes: takes 32 bytes, which it copies. */
+  KeyPair: new (
+    privateKey: Uint8Array,
+  ) => KeyPair;
 
   // Parts that tests try without a device.
 

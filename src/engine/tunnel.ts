@@ -2,7 +2,6 @@
  * One WireGuard interface: the protocol (src/proto/wireguard) and the packet loop (native/engine), joined. What the loop
  * noticed goes to the protocol; what that wants done goes to the loop; between them, time passes.
  */
-import { randomBytes } from 'node:crypto';
 import {
   type Activity,
   Device,
@@ -10,6 +9,7 @@ import {
   type Peer,
   type Traffic,
 } from '../proto/wireguard/device.ts';
+import type { CarriedDevice } from '../proto/wireguard/carried.ts';
 import type { Log } from './log.ts';
 import {
   type Drop,
@@ -19,7 +19,10 @@ import {
   type PacketLoopOptions,
   type Place,
   REQUEST,
+  type SavedLoop,
 } from './native.ts';
+import { randomPool } from './random.ts';
+import { TimestampFile } from './timestampfile.ts';
 
 /** Handshake messages taken before other work gets its turn, and how many waiting ones are a flood. */
 const HANDSHAKES_AT_ONCE = 16;
@@ -28,8 +31,31 @@ const BIND_RETRY_MS = 1000;
 
 export interface TunnelOptions extends PacketLoopOptions {
   log: Log;
+  /** Where the label of the last initiation outlives the process. */
+  timestampFile?: string;
   /** The device was deleted. */
   onGone(): void;
+}
+
+interface HeldHandshake {
+  readonly bytes: Uint8Array;
+  readonly from: Place;
+}
+
+/** A tunnel on its way to another process. The byte strings are those that are in use, secrets too: not to be kept. */
+export interface CarriedTunnel {
+  readonly loop: SavedLoop;
+  readonly device: CarriedDevice;
+  readonly listenPort: number;
+  readonly mark: number;
+  readonly isBound: boolean;
+  readonly slots: readonly {
+    readonly id: string;
+    readonly number: number;
+    readonly endpoint?: Place | undefined;
+    readonly isWaiting: boolean;
+  }[];
+  readonly handshakes: readonly HeldHandshake[];
 }
 
 export interface PeerCounters {
@@ -51,6 +77,7 @@ export class Tunnel {
   readonly #onGone: () => void;
   readonly #loop: PacketLoop;
   readonly #device: Device;
+  readonly #timestamps: TimestampFile | undefined;
   readonly #clockSpeed: number;
   readonly #slots = new Map<string, Slot>();
   readonly #byNumber = new Map<number, Slot>();
@@ -63,23 +90,69 @@ export class Tunnel {
   #timer: NodeJS.Timeout | undefined;
   #bindTimer: NodeJS.Timeout | undefined;
   #handshakesQueued = false;
+  /** Handshake messages that came before it stood still. */
+  readonly #held: HeldHandshake[] = [];
 
-  /** Throws with a sentence when the device cannot be had. */
-  constructor(options: TunnelOptions) {
-    const { log, onGone, ...loopOptions } = options;
+  /**
+   * Throws with a sentence when the device cannot be had. One that goes on in the place of another process's stands still
+   * until `start`.
+   */
+  constructor(options: TunnelOptions, carried?: CarriedTunnel) {
+    const { log, onGone, timestampFile, ...loopOptions } = options;
     this.#log = log;
     this.#onGone = onGone;
+    this.#timestamps = timestampFile ? new TimestampFile(timestampFile) : undefined;
+    const timestampFloor = this.#timestamps?.read();
     this.#clockSpeed = options.clockSpeed ?? 1;
     const addon = engineAddon();
-    this.#loop = new addon.PacketLoop(loopOptions, () => this.#wake());
+    const adopted = carried && { adopted: carried.loop };
+    this.#loop = new addon.PacketLoop({ ...loopOptions, ...adopted }, () => this.#wake());
     this.#device = new Device({
-      random: bytes => randomBytes(bytes),
+      random: randomPool(),
+      keyPair: privateKey => new addon.KeyPair(privateKey),
       now: this.#loop.now(),
       wallClock: readWallClock,
       activity: peer => this.#activityOf(peer),
+      ...(timestampFloor && { timestampFloor }),
+      ...(carried && { carried: carried.device }),
     });
-    this.#device.setUp(false, this.#loop.now());
+    if (carried) {
+      this.#goOn(carried);
+    } else {
+      this.#device.setUp(false, this.#loop.now());
+      this.#followLink();
+    }
+  }
+
+  /** What it knows and has, for another process: from now on it stands still. */
+  carry(): CarriedTunnel {
+    this.#loop.stop();
+    this.#takeEdges();
+    for (let next = this.#loop.takeHandshake(); next; next = this.#loop.takeHandshake()) this.#held.push(next);
+    return {
+      loop: this.#loop.save(),
+      device: this.#device.carry(),
+      listenPort: this.#listenPort,
+      mark: this.#mark,
+      isBound: this.#isBound,
+      slots: [...this.#slots.values()].map(({ peer, number, endpoint, isWaiting }) => ({
+        id: peer.id,
+        number,
+        endpoint,
+        isWaiting,
+      })),
+      handshakes: this.#held,
+    };
+  }
+
+  /** Goes on where it, or the one in whose place it is, stood still. */
+  start(): void {
+    this.#loop.start();
+    for (const { bytes, from } of this.#held.splice(0)) {
+      this.change((device, now) => device.handleDatagram(bytes, from, now));
+    }
     this.#followLink();
+    this.#arm();
   }
 
   get name(): string {
@@ -159,17 +232,36 @@ export class Tunnel {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#bindTimer);
+    this.#timestamps?.flush();
     this.#loop.close();
   }
 
   #wake(): void {
     if (this.#isClosed) return;
+    this.#takeEdges();
+    this.#takeHandshakes();
+    this.#followLink();
+  }
+
+  #takeEdges(): void {
     const edges = this.#loop.takeEdges();
     for (let i = 0; i < edges.length; i += 2) this.#tell(edges[i]!, edges[i + 1]!);
     for (const localIndex of this.#loop.takeReleased())
       this.change(device => device.handleReleased(localIndex));
-    this.#takeHandshakes();
-    this.#followLink();
+  }
+
+  #goOn({ listenPort, mark, isBound, slots, handshakes }: CarriedTunnel): void {
+    this.#listenPort = listenPort;
+    this.#mark = mark;
+    this.#isBound = isBound;
+    for (const { id, number, endpoint, isWaiting } of slots) {
+      const peer = this.#device.peers.get(id);
+      if (!peer) throw new Error('the state of the engine has an endpoint of a peer that is not there');
+      const slot: Slot = { peer, number, endpoint, isWaiting };
+      this.#slots.set(id, slot);
+      this.#byNumber.set(number, slot);
+    }
+    for (const { bytes, from } of handshakes) this.#held.push({ bytes: Uint8Array.from(bytes), from });
   }
 
   #tell(number: number, bits: number): void {
@@ -254,6 +346,7 @@ export class Tunnel {
     for (let next = this.#device.pollTransmit(); next; next = this.#device.pollTransmit()) {
       const failure = this.#loop.transmit(next.to, next.bytes);
       if (failure) this.#log.verbose(`Cannot send a handshake message to ${next.to.address}: ${failure}`);
+      this.#timestamps?.keep(() => this.#device.timestamp);
     }
     this.#arm();
   }

@@ -256,7 +256,12 @@ export function makeKeys(): Keys {
 }
 
 export function wg(...args: string[]): string {
-  return execFileSync('wg', args, { encoding: 'utf8', timeout: 20_000, stdio: ['ignore', 'pipe', 'pipe'] });
+  return execFileSync('wg', args, {
+    encoding: 'utf8',
+    timeout: 20_000,
+    maxBuffer: 64 << 20,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
 }
 
 /** `wg` opens files alone, no pipes of ours. */

@@ -34,8 +34,10 @@ const CLIENT = `
   socket.on('end', () => console.log(JSON.stringify({ sent: hash.digest('hex'), received: answer })));
 `;
 
+type Place = Pick<Side, 'run' | 'spawn'>;
+
 /** Throws unless the SHA-256 of what was sent is that of what came. */
-export async function transfer(from: Side, to: Side, address: string, megabytes: number): Promise<void> {
+export async function transfer(from: Place, to: Place, address: string, megabytes: number): Promise<void> {
   const port = '4100';
   const server = to.spawn(process.execPath, '-e', SERVER, port, address);
   try {

@@ -20,7 +20,8 @@ export class Core {
   readonly #relay: ChildProcess;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(bench: Bench) {
+  /** The bench is where the relay, and with it the socket, is. */
+  constructor(bench: Pick<Bench, 'startRelay'>) {
     this.loop = new PacketLoop(
       activity =>
         new Device({

@@ -1,0 +1,111 @@
+/**
+ * Messages with open files between two engines over a unix socket (unix(7), SCM_RIGHTS). Every call blocks: while engines
+ * follow each other there is nothing else to be done, and nothing else may happen.
+ */
+import { type LinuxAddon, linuxAddon, READABLE, WRITABLE } from '../linux/addon.ts';
+import { systemError } from '../linux/system-error.ts';
+
+/** In front of a message: "Plch", its length, how many descriptors come along. */
+const MAGIC = 0x68636c50;
+const HEADER_BYTES = 12;
+const MAX_BYTES = 1 << 30;
+/** That the kernel takes at once (SCM_MAX_FD is 253). */
+const FDS_AT_ONCE = 250;
+const MAX_FDS = 4 * FDS_AT_ONCE;
+
+export interface Message {
+  readonly bytes: Buffer;
+  /** The receiver's to close. */
+  readonly fds: number[];
+}
+
+export class Channel {
+  readonly #addon: LinuxAddon = linuxAddon();
+  readonly #fd: number;
+  #isClosed = false;
+
+  /** Takes a connected socket that does not block. */
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Undefined when nobody listens there. Throws a system error. */
+  static connect(path: string): Channel | undefined {
+    const fd = linuxAddon().unixConnect(path);
+    if (fd >= 0) return new Channel(fd);
+    const failure = systemError(`connect to ${path}`, fd);
+    if (failure.code === 'ENOENT' || failure.code === 'ECONNREFUSED') return undefined;
+    throw failure;
+  }
+
+  /** Who is at the other end, by the kernel's word: the user of the process when it connected, or listened. */
+  get uid(): number | undefined {
+    const peer = this.#addon.unixPeer(this.#fd);
+    return typeof peer === 'number' ? undefined : peer[1];
+  }
+
+  /** Throws when the other end is gone (EPIPE), or does not take it in time: `deadline` is of performance.now(). */
+  send(bytes: Uint8Array, fds: readonly number[], deadline: number): void {
+    const header = Buffer.alloc(HEADER_BYTES);
+    header.writeUInt32LE(MAGIC);
+    header.writeUInt32LE(bytes.length, 4);
+    header.writeUInt32LE(fds.length, 8);
+    this.#write(header, [], deadline);
+    for (let at = 0; at < fds.length; at += FDS_AT_ONCE) {
+      this.#write(Buffer.of(0), fds.slice(at, at + FDS_AT_ONCE), deadline);
+    }
+    this.#write(bytes, [], deadline);
+  }
+
+  /** Undefined at the end of the stream. Throws as `send` does. */
+  receive(deadline: number): Message | undefined {
+    const header = Buffer.alloc(HEADER_BYTES);
+    const fds: number[] = [];
+    if (!this.#read(header, fds, deadline)) return undefined;
+    const [length, count] = [header.readUInt32LE(4), header.readUInt32LE(8)];
+    if (header.readUInt32LE() !== MAGIC || length > MAX_BYTES || count > MAX_FDS) {
+      throw new Error('what came is no message of an engine');
+    }
+    const chunks = Buffer.alloc(Math.ceil(count / FDS_AT_ONCE));
+    const bytes = Buffer.alloc(length);
+    const isWhole = this.#read(chunks, fds, deadline) && this.#read(bytes, fds, deadline);
+    if (isWhole && fds.length === count) return { bytes, fds };
+    bytes.fill(0);
+    for (const fd of fds) this.#addon.fdClose(fd);
+    throw new Error('a message has no end');
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#addon.fdClose(this.#fd);
+  }
+
+  #write(bytes: Uint8Array, fds: number[], deadline: number): void {
+    for (let at = 0; at < bytes.length; ) {
+      const sent = this.#addon.unixSend(this.#fd, bytes.subarray(at), at === 0 ? fds : []);
+      if (sent >= 0) at += sent;
+      else this.#waitAfter(sent, WRITABLE, 'send', deadline);
+    }
+  }
+
+  /** False at the end of the stream. */
+  #read(into: Buffer, fds: number[], deadline: number): boolean {
+    for (let at = 0; at < into.length; ) {
+      const received = this.#addon.unixReceive(this.#fd, into.subarray(at), fds);
+      if (received === 0) return false;
+      if (received > 0) at += received;
+      else this.#waitAfter(received, READABLE, 'read', deadline);
+    }
+    return true;
+  }
+
+  #waitAfter(error: number, events: number, what: string, deadline: number): void {
+    const failure = systemError(`${what} a message`, error);
+    if (failure.code === 'EINTR') return;
+    if (failure.code !== 'EAGAIN') throw failure;
+    const left = Math.ceil(deadline - performance.now());
+    if (left <= 0) throw new Error(`the other engine did not let us ${what} in time`);
+    this.#addon.fdWait(this.#fd, events, Math.min(left, 0x7fffffff));
+  }
+}
