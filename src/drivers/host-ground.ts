@@ -6,7 +6,15 @@ import type { Link } from '../linux/link.ts';
 import { applyNft, listNft } from '../linux/nft.ts';
 import type { Rtnetlink } from '../linux/rtnetlink.ts';
 import { readSysctl, writeSysctl } from '../linux/sysctl.ts';
-import { HOST_DEVICE, NFT_TABLE, ROUTE_PROTOCOL, VXLAN_DEVICE, WIREGUARD_DEVICE } from '../model/names.ts';
+import {
+  ESP_DEVICE,
+  HOST_DEVICE,
+  NFT_CLEAR,
+  NFT_TABLE,
+  ROUTE_PROTOCOL,
+  VXLAN_DEVICE,
+  WIREGUARD_DEVICE,
+} from '../model/names.ts';
 import type { Ground, LinkPlan } from '../model/plan.ts';
 import type { Driver } from './driver.ts';
 import { describeRoute, describeRule, routeDifference, ruleDifference } from './routing.ts';
@@ -14,6 +22,8 @@ import { describeRoute, describeRule, routeDifference, ruleDifference } from './
 export interface GroundObserved {
   /** Devices of the plan by name; absent ones are left out. */
   links: Map<string, Link>;
+  /** Whether the guards let pods' packets come and go in the clear; absent: there are no guards of ours. */
+  clear?: boolean;
 }
 
 export interface HostOptions {
@@ -44,14 +54,12 @@ export class HostGround implements Driver<Ground, GroundObserved> {
       await this.#net.ensureRule(rule);
       done.push(`${describeRule(rule)} added`);
     }
-    for (const name of ground.absentLinks) {
-      if (await this.#net.deleteLink(name)) done.push(`device ${name} removed`);
-    }
+    await this.#nft(ground, done);
+    for (const name of ground.absentLinks) await this.#removeLink(name, done);
     for (const link of ground.links) await this.#makeLink(link, done);
     await this.#sysctls(ground, done);
     await this.#addresses(ground, done);
     for (const link of ground.links) await this.#raise(link, done);
-    await this.#nft(ground, done);
     for (const rule of rules.surplus) {
       if (await this.#net.deleteRule(rule)) done.push(`${describeRule(rule)} removed`);
     }
@@ -63,11 +71,16 @@ export class HostGround implements Driver<Ground, GroundObserved> {
 
   async observe(): Promise<GroundObserved> {
     const links = await this.#net.links();
-    return { links: new Map(links.map(link => [link.name, link])) };
+    const listed = await listNft(['table', 'inet', NFT_TABLE], this.#netns);
+    return {
+      links: new Map(links.map(link => [link.name, link])),
+      ...(listed === undefined ? {} : { clear: listed.some(item => chainName(item) === NFT_CLEAR) }),
+    };
   }
 
   async cleanUp(): Promise<void> {
-    for (const name of [WIREGUARD_DEVICE, VXLAN_DEVICE, HOST_DEVICE]) await this.#net.deleteLink(name);
+    for (const name of [WIREGUARD_DEVICE, ESP_DEVICE, VXLAN_DEVICE, HOST_DEVICE])
+      await this.#net.deleteLink(name);
     if ((await listNft(['table', 'inet', NFT_TABLE], this.#netns)) !== undefined) {
       await applyNft(`delete table inet ${NFT_TABLE}\n`, this.#netns);
     }
@@ -79,10 +92,17 @@ export class HostGround implements Driver<Ground, GroundObserved> {
     }
   }
 
+  /** A TUN that has a carrier has an engine, which would not outlive it, or would make it anew. */
+  async #removeLink(name: string, done: string[]): Promise<void> {
+    const there = await this.#net.link(name);
+    if (!there || (there.kind === 'tun' && (there.carrier || !there.up))) return;
+    if (await this.#net.deleteLink(name)) done.push(`device ${name} removed`);
+  }
+
   /** A device of another kind, or a vxlan with other parameters, is made anew. */
   async #makeLink(plan: LinkPlan, done: string[]): Promise<void> {
+    if (plan.kind === 'wireguard' || plan.kind === 'esp') return;
     const there = await this.#net.link(plan.name);
-    if (plan.kind === 'wireguard') return;
     if (there && fits(there, plan)) {
       if (plan.kind === 'vxlan' && there.mac !== plan.mac) {
         await this.#net.setLink(plan.name, { mac: plan.mac });

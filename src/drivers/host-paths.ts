@@ -1,13 +1,19 @@
 /** What leads to peers, in the kernel: routes, and for vxlan the neighbours and the forwarding database. */
 import { isNetlinkError } from '../linux/netlink/error.ts';
 import type { Rtnetlink } from '../linux/rtnetlink.ts';
-import { VXLAN_DEVICE } from '../model/names.ts';
+import { TABLE, VXLAN_DEVICE } from '../model/names.ts';
 import type { Paths } from '../model/plan.ts';
 import type { Driver } from './driver.ts';
 import type { HostOptions } from './host-ground.ts';
 import { describeRoute, routeDifference } from './routing.ts';
 
-export class HostPaths implements Driver<Paths, { routes: number }> {
+export interface PathsObserved {
+  routes: number;
+  /** The devices to which packets for other nodes' pods are routed, by their CIDRs. */
+  pods: Map<string, string>;
+}
+
+export class HostPaths implements Driver<Paths, PathsObserved> {
   readonly name = 'host-paths';
   readonly #net: Rtnetlink;
 
@@ -42,8 +48,12 @@ export class HostPaths implements Driver<Paths, { routes: number }> {
     return done;
   }
 
-  async observe(): Promise<{ routes: number }> {
-    return { routes: routeDifference(await this.#net.routes(), [], 'paths').surplus.length };
+  async observe(): Promise<PathsObserved> {
+    const routes = routeDifference(await this.#net.routes(), [], 'paths').surplus;
+    const pods = routes.flatMap(({ table, destination, device }): [string, string][] =>
+      table === TABLE.pods && device !== undefined ? [[destination, device]] : [],
+    );
+    return { routes: routes.length, pods: new Map(pods) };
   }
 
   async cleanUp(): Promise<void> {

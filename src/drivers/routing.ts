@@ -33,9 +33,11 @@ export function routeDifference(
   return { missing, surplus: surplus.filter(route => !replaced.has(slot(route))) };
 }
 
+const OWN_TABLES: number[] = [TABLE.pods, TABLE.nodes, TABLE.tunnels];
+
 /** Whose a route in the kernel is; undefined: somebody else's. */
 function shareOf(route: Route): RouteShare | undefined {
-  const owned = route.table === TABLE.pods || route.table === TABLE.nodes;
+  const owned = OWN_TABLES.includes(route.table);
   if (owned) return route.type === 'unicast' ? 'paths' : 'ground';
   const marked = route.table === TABLE.main && route.protocol === String(ROUTE_PROTOCOL);
   return marked && route.type === 'unreachable' ? 'ground' : undefined;

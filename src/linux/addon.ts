@@ -29,10 +29,15 @@ export interface LinuxAddon {
   readFile(netns: string, path: string, into: Uint8Array): number;
 
   unixListen(path: string, mode: number): number;
+  unixConnect(path: string): number;
   unixAccept(fd: number): number;
   /** Pushes descriptors that came along to `fds`; they are the caller's to close. */
   unixReceive(fd: number, into: Uint8Array, fds: number[]): number;
+  /** The descriptors, 253 at most, go with the first byte. */
+  unixSend(fd: number, bytes: Uint8Array, fds: number[]): number;
   unixPeer(fd: number): [pid: number, uid: number, gid: number] | number;
+  /** 1 when one of the events came, 0 when the time was over. Blocks the thread. */
+  fdWait(fd: number, events: number, milliseconds: number): number;
   fdRead(fd: number, into: Uint8Array): number;
   fdWrite(fd: number, bytes: Uint8Array): number;
   fdClose(fd: number): number;

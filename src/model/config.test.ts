@@ -26,6 +26,41 @@ test('the keys that cilium install writes are read', () => {
   assert.deepEqual([config.encryptNode, config.mtu, config.uninstall], [true, 9000, true]);
 });
 
+test('the keys of IPsec are read, and what they are when nobody writes them', () => {
+  const absent = ok({ 'enable-ipsec': 'true' });
+  assert.equal(absent.encryption, 'ipsec');
+  assert.deepEqual(absent.ipsec, {
+    secretName: 'cilium-ipsec-keys',
+    keyFile: '/etc/ipsec/keys',
+    keyRotationDuration: 300_000,
+    keyWatcher: true,
+    keyPacketLimit: 0,
+    keyRotationInterval: 0,
+    encapsulation: 'vxlan',
+  });
+  const written = ok({
+    ...{ 'enable-ipsec': 'true', 'enable-ipv4': 'false', 'enable-ipv6': 'true' },
+    ...{ 'ipsec-secret-name': 'keys.v2', 'ipsec-key-rotation-duration': '1m30s' },
+    ...{ 'enable-ipsec-key-watcher': 'false', 'ipsec-key-packet-limit': '1000' },
+    ...{ 'ipsec-key-rotation-interval': '720h', 'ipsec-encapsulation': 'vxlan' },
+  });
+  assert.deepEqual([written.ipv4, written.ipv6], [false, true]);
+  assert.deepEqual(written.ipsec, {
+    ...absent.ipsec,
+    ...{ secretName: 'keys.v2', keyRotationDuration: 90_000, keyWatcher: false, keyPacketLimit: 1000 },
+    keyRotationInterval: 720 * 3_600_000,
+  });
+});
+
+test('node encryption has no effect with IPsec, and that is said', () => {
+  const parsed = parseConfig({ 'enable-ipsec': 'true', 'encrypt-node': 'true' });
+  assert.ok('warnings' in parsed);
+  assert.match(parsed.warnings.join(), /^encrypt-node has no effect with IPsec.*use WireGuard$/);
+  const plain = parseConfig({ 'enable-ipsec': 'true' });
+  assert.ok('warnings' in plain);
+  assert.deepEqual(plain.warnings, []);
+});
+
 test('control-plane nodes opt out of node encryption unless the selector says otherwise', () => {
   const master = { 'node-role.kubernetes.io/control-plane': '' };
   const on = { 'enable-wireguard': 'true', 'encrypt-node': 'true' };
@@ -43,7 +78,13 @@ for (const [data, says] of [
     { 'enable-wireguard': 'true', 'enable-ipsec': 'true' },
     /cannot be used with IPsec.*set one of them to "false"/,
   ],
-  [{ 'enable-ipsec': 'true' }, /does not do IPsec: use encryption.type=wireguard/],
+  [{ 'ipsec-key-rotation-duration': '5' }, /write a duration such as "5m", from "1s" to "24h"$/],
+  [{ 'ipsec-key-rotation-duration': '0s' }, /ipsec-key-rotation-duration is "0s"/],
+  [{ 'ipsec-key-rotation-interval': '1s' }, /from "30s" to "87600h"; "0s": no rotation is scheduled/],
+  [{ 'ipsec-key-packet-limit': '-1' }, /ipsec-key-packet-limit is "-1": write a whole number from 0/],
+  [{ 'ipsec-secret-name': 'My Keys' }, /write the name of a Secret, such as "cilium-ipsec-keys"/],
+  [{ 'ipsec-key-file': 'keys' }, /begins with \//],
+  [{ 'ipsec-encapsulation': 'geneve' }, /ipsec-encapsulation is "geneve": write vxlan/],
   [{ 'encrypt-node': 'true' }, /encrypt-node is "true" without encryption/],
   [
     { 'cluster-pod-cidrs': '10.244.0.0/16,banana' },

@@ -7,7 +7,7 @@ import { type Family, familyOf, prefixOf } from './net.ts';
 import { parseSelector, type Selector } from './selector.ts';
 
 export interface AgentConfig {
-  encryption: 'disabled' | 'wireguard';
+  encryption: 'disabled' | 'wireguard' | 'ipsec';
   /** Seal what goes between the nodes themselves too (WireGuard). */
   encryptNode: boolean;
   /** Nodes with these labels take no part in node encryption; the text is kept for status and errors. */
@@ -15,11 +15,13 @@ export interface AgentConfig {
   nodeEncryptionOptOutText: string;
   /** Seconds; 0 is off. */
   persistentKeepalive: number;
+  /** What holds when `encryption` is `ipsec`; read in any case. */
+  ipsec: IpsecConfig;
   ipv4: boolean;
   ipv6: boolean;
   masqueradeIPv4: boolean;
   masqueradeIPv6: boolean;
-  /** UDP port of vxlan in unencrypted mode. */
+  /** UDP port of vxlan, which carries ESP, and what is not encrypted. */
   tunnelPort: number;
   /** Bytes of the underlay's MTU; 0: that of the device with the node's address. */
   mtu: number;
@@ -37,10 +39,27 @@ export interface AgentConfig {
   agentHealthPort: number;
 }
 
+export interface IpsecConfig {
+  /** The Secret with the keys, in the namespace of the agents. */
+  secretName: string;
+  /** Where Cilium mounts the key; accepted, the Secret itself is watched. */
+  keyFile: string;
+  /** Milliseconds after which an old key is refused, whoever still seals with it. */
+  keyRotationDuration: number;
+  /** False: a new key in the Secret is taken when the agent starts. */
+  keyWatcher: boolean;
+  /** Packets that one SA may seal; 0: as many as the protocol allows. */
+  keyPacketLimit: number;
+  /** Milliseconds from one scheduled rotation to the next; 0: none is scheduled. */
+  keyRotationInterval: number;
+  /** What carries ESP from node to node. */
+  encapsulation: 'vxlan';
+}
+
 export type ConfigData = Readonly<Record<string, string>>;
 
-/** Either the configuration, or every problem with it as a sentence. */
-export type ParsedConfig = { config: AgentConfig } | { problems: string[] };
+/** Either the configuration, with what of it has no effect, or every problem with it. All as sentences. */
+export type ParsedConfig = { config: AgentConfig; warnings: string[] } | { problems: string[] };
 
 /** The key that makes the agents take everything off their nodes. */
 export const UNINSTALL_KEY = 'pellicle-uninstall';
@@ -53,16 +72,15 @@ export function parseConfig(data: ConfigData): ParsedConfig {
     read.problem(
       'WireGuard (enable-wireguard) cannot be used with IPsec (enable-ipsec): set one of them to "false"',
     );
-  } else if (ipsec) {
-    read.problem('enable-ipsec is "true", but this version does not do IPsec: use encryption.type=wireguard');
   }
   const optOut = data['node-encryption-opt-out-labels'] ?? 'node-role.kubernetes.io/control-plane';
   const config: AgentConfig = {
-    encryption: wireguard ? 'wireguard' : 'disabled',
+    encryption: wireguard ? 'wireguard' : ipsec ? 'ipsec' : 'disabled',
     encryptNode: read.flag('encrypt-node', false),
     nodeEncryptionOptOut: read.selector('node-encryption-opt-out-labels', optOut),
     nodeEncryptionOptOutText: optOut,
     persistentKeepalive: read.seconds('wireguard-persistent-keepalive', 0, 65_535),
+    ipsec: readIpsec(read),
     ipv4: read.flag('enable-ipv4', true),
     ipv6: read.flag('enable-ipv6', false),
     masqueradeIPv4: read.flag('enable-ipv4-masquerade', true),
@@ -85,10 +103,40 @@ export function parseConfig(data: ConfigData): ParsedConfig {
       `mtu is ${config.mtu}, but pods need at least 1280: write the underlay's MTU, or 0 to have it found`,
     );
   }
-  if (config.encryptNode && config.encryption === 'disabled' && !ipsec) {
+  if (config.encryptNode && config.encryption === 'disabled') {
     read.problem('encrypt-node is "true" without encryption: set enable-wireguard to "true" as well');
   }
-  return read.problems.length > 0 ? { problems: read.problems } : { config };
+  if (read.problems.length > 0) return { problems: read.problems };
+  return { config, warnings: warningsOf(config) };
+}
+
+const SECOND = 1000;
+const HOUR = 3_600_000;
+
+function readIpsec(read: Reader): IpsecConfig {
+  return {
+    secretName: read.name('ipsec-secret-name', 'cilium-ipsec-keys'),
+    keyFile: read.path('ipsec-key-file', '/etc/ipsec/keys'),
+    keyRotationDuration: read.duration('ipsec-key-rotation-duration', '5m', {
+      least: SECOND,
+      most: 24 * HOUR,
+    }),
+    keyWatcher: read.flag('enable-ipsec-key-watcher', true),
+    keyPacketLimit: read.integer('ipsec-key-packet-limit', 0, 0, Number.MAX_SAFE_INTEGER),
+    keyRotationInterval: read.duration('ipsec-key-rotation-interval', '0s', {
+      least: 30 * SECOND,
+      most: 10 * 365 * 24 * HOUR,
+      zero: 'no rotation is scheduled',
+    }),
+    encapsulation: read.choice('ipsec-encapsulation', ['vxlan'], 'vxlan'),
+  };
+}
+
+function warningsOf(config: AgentConfig): string[] {
+  if (!config.encryptNode || config.encryption !== 'ipsec') return [];
+  return [
+    'encrypt-node has no effect with IPsec, which seals what goes between pods: set it to "false", or use WireGuard',
+  ];
 }
 
 /** The pod CIDRs of the cluster by kubeadm's ConfigMap (key ClusterConfiguration), when it names them. */
@@ -146,6 +194,34 @@ class Reader {
     return absent;
   }
 
+  /** In milliseconds. `zero` says what 0 means; without it 0 is refused. */
+  duration(key: string, absent: string, range: { least: number; most: number; zero?: string }): number {
+    const text = this.#data[key]?.trim() || absent;
+    const value = parseDuration(text) ?? Number.NaN;
+    if (value === 0 && range.zero !== undefined) return value;
+    if (value >= range.least && value <= range.most) return value;
+    const zero = range.zero === undefined ? '' : `; "0s": ${range.zero}`;
+    this.problem(
+      `${key} is "${text}": write a duration such as "5m", from "${goDuration(range.least)}" to "${goDuration(range.most)}"${zero}`,
+    );
+    return parseDuration(absent)!;
+  }
+
+  /** Of an object of Kubernetes (RFC 1123, a DNS subdomain). */
+  name(key: string, absent: string): string {
+    const text = this.#data[key]?.trim() || absent;
+    if (text.length <= 253 && /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(text)) return text;
+    this.problem(`${key} is "${text}": write the name of a Secret, such as "${absent}"`);
+    return absent;
+  }
+
+  path(key: string, absent: string): string {
+    const text = this.#data[key]?.trim() || absent;
+    if (text.startsWith('/')) return text;
+    this.problem(`${key} is "${text}": write a path that begins with /, such as "${absent}"`);
+    return absent;
+  }
+
   choice<const T extends string>(key: string, choices: readonly T[], absent: T): T {
     const text = this.#data[key]?.trim();
     if (text === undefined || text === '') return absent;
@@ -184,6 +260,10 @@ class Reader {
     }
     return [...found];
   }
+}
+
+function goDuration(milliseconds: number): string {
+  return milliseconds % HOUR === 0 ? `${milliseconds / HOUR}h` : `${milliseconds / SECOND}s`;
 }
 
 /** A pod CIDR that covers half the Internet would cut the node off. */

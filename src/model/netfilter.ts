@@ -1,7 +1,15 @@
 /** The nftables script: who may say that it is whom, and what has to change its source address. Pure text; one transaction. */
 import { createHash } from 'node:crypto';
 import { type AgentConfig, families } from './config.ts';
-import { NFT_TABLE, VXLAN_DEVICE, WIREGUARD_DEVICE } from './names.ts';
+import {
+  ESP_DEVICE,
+  MARK_MASK,
+  NFT_CLEAR,
+  NFT_TABLE,
+  SEALED_MARK,
+  VXLAN_DEVICE,
+  WIREGUARD_DEVICE,
+} from './names.ts';
 import { type Family, familyOf } from './net.ts';
 
 export interface NftPlan {
@@ -11,53 +19,61 @@ export interface NftPlan {
   script: string;
 }
 
+export interface NftInput {
+  config: AgentConfig;
+  podCIDRs: string[];
+  /** CiliumInternalIPs of this node. */
+  internal: string[];
+  /** CIDRs of all pods. */
+  cluster: string[];
+  /** Encryption is asked for or in use. */
+  guarded: boolean;
+  /** Pods' packets may come and go in the clear, by vxlan. */
+  clear: boolean;
+}
+
 /**
- * - A pod speaks with its own addresses, or not at all.
+ * - A pod speaks with its own addresses, or not at all; and it speaks to no vxlan, of no node.
  * - With encryption on, nothing comes to a pod straight off the wire: pods of other nodes, and the nodes themselves, send
  *   through the tunnel, and answers to what left the cluster come to the node's address. (The rule that refuses the
  *   pods' addresses there stands beside this, should somebody flush nftables.)
  * - With encryption on, nothing for a pod goes out onto the wire: routes that should lead it into the tunnel may be gone,
  *   as network managers flush rules and routes that they do not know.
+ * - By vxlan comes nothing but ESP for this node, and goes nothing but what the engine has sealed; unless what is in the
+ *   clear may.
  * - What leaves the cluster from a local pod takes the node's address.
  * - What this node itself (or a client outside) sends to a pod on another node takes the CiliumInternalIP, so that the
  *   answer comes back through the tunnel, too, and never in the clear to the node's address.
  */
-export function netfilter(
-  config: AgentConfig,
-  self: { podCIDRs: string[]; internal: string[] },
-  clusterPodCIDRs: string[],
-): NftPlan {
-  const lines = families(config).flatMap(family => {
-    const cluster = ofFamily(clusterPodCIDRs, family);
-    const own = ofFamily(self.podCIDRs, family);
-    const [internal] = ofFamily(self.internal, family);
-    if (cluster.length === 0 || own.length === 0 || internal === undefined) return [];
-    const ip = family === 4 ? 'ip' : 'ip6';
-    const on = family === 4 ? config.masqueradeIPv4 : config.masqueradeIPv6;
-    return [
-      `oifname { "${WIREGUARD_DEVICE}", "${VXLAN_DEVICE}" } ${ip} saddr != ${set(cluster)} ` +
-        `${ip} daddr ${set(cluster)} snat ${ip} to ${internal}`,
-      ...(on
-        ? [
-            `oifname != { "lo", "cilium_*", "lxc*" } ${ip} saddr ${set(own)} ${ip} daddr != ${set(cluster)} masquerade`,
-          ]
-        : []),
-    ];
-  });
-  const leaving = block(lines);
-  const sealed = config.encryption === 'disabled' ? [] : clusterPodCIDRs;
-  const arriving = block([...NO_SPOOFING, ...sealed.map(cidr => onTheWire('iifname', cidr))]);
-  const guard = block(sealed.map(cidr => onTheWire('oifname', cidr)));
+export function netfilter(input: NftInput): NftPlan {
+  const { cluster, guarded, clear } = input;
+  const wire = guarded ? cluster : [];
+  const arriving = block([
+    ...NO_SPOOFING,
+    ...noForeignVxlan(input),
+    ...wire.map(cidr => onTheWire('iifname', cidr)),
+    ...espArrives(input),
+    ...(clear ? [] : [`iifname "${VXLAN_DEVICE}" drop`]),
+  ]);
+  const guard = block([
+    ...wire.map(cidr => onTheWire('oifname', cidr)),
+    ...(clear
+      ? []
+      : [
+          `oifname "${VXLAN_DEVICE}" meta l4proto esp meta mark & ${hex(MARK_MASK)} == ${hex(SEALED_MARK)} accept`,
+          `oifname "${VXLAN_DEVICE}" drop`,
+        ]),
+  ]);
+  const leaving = block(leavingLines(input));
   const version = `v_${createHash('sha256')
-    .update(arriving + guard + leaving)
+    .update(`${arriving}\n${guard}\n${leaving}\n${clear}`)
     .digest('hex')
     .slice(0, 12)}`;
+  const markers = [version, ...(clear ? [NFT_CLEAR] : [])];
   const script = `table inet ${NFT_TABLE}
 delete table inet ${NFT_TABLE}
 table inet ${NFT_TABLE} {
-  chain ${version} {
-  }
-  chain arriving {
+${markers.map(name => `  chain ${name} {\n  }\n`).join('')}  chain arriving {
     type filter hook prerouting priority raw; policy accept;
 ${arriving}  }
   chain guard {
@@ -77,13 +93,62 @@ const NO_SPOOFING = [
   'iifname "lxc*" ip6 saddr != { ::, fe80::/10 } fib saddr . iif oif eq 0 drop',
 ];
 
+/** Whoever reaches the UDP port of vxlan is taken for a node: it must not be a pod, neither here nor through a tunnel. */
+function noForeignVxlan({ config, cluster }: NftInput): string[] {
+  const to = `udp dport ${config.tunnelPort}`;
+  return [
+    `iifname { "lxc*", "${WIREGUARD_DEVICE}", "${ESP_DEVICE}", "${VXLAN_DEVICE}" } ${to} fib daddr type local drop`,
+    ...families(config).map(family => {
+      const own = ofFamily(cluster, family);
+      const outside = own.length === 0 ? '' : `${ip(family)} daddr != ${set(own)} `;
+      return `iifname "lxc*" meta nfproto ${family === 4 ? 'ipv4' : 'ipv6'} ${outside}${to} drop`;
+    }),
+  ];
+}
+
+/** The mark lets the kernel find the way back of ESP when it checks that there is one. */
+function espArrives({ guarded, internal }: NftInput): string[] {
+  if (!guarded) return [];
+  return internal.map(
+    address =>
+      `iifname "${VXLAN_DEVICE}" meta l4proto esp ${ip(familyOf(address))} daddr ${address} meta mark set ${hex(SEALED_MARK)} accept`,
+  );
+}
+
+function leavingLines({ config, podCIDRs, internal: own, cluster: all }: NftInput): string[] {
+  return families(config).flatMap(family => {
+    const cluster = ofFamily(all, family);
+    const pods = ofFamily(podCIDRs, family);
+    const [internal] = ofFamily(own, family);
+    if (cluster.length === 0 || pods.length === 0 || internal === undefined) return [];
+    const word = ip(family);
+    const on = family === 4 ? config.masqueradeIPv4 : config.masqueradeIPv6;
+    return [
+      `oifname { "${WIREGUARD_DEVICE}", "${ESP_DEVICE}", "${VXLAN_DEVICE}" } ${word} saddr != ${set(cluster)} ` +
+        `${word} daddr ${set(cluster)} snat ${word} to ${internal}`,
+      ...(on
+        ? [
+            `oifname != { "lo", "cilium_*", "lxc*" } ${word} saddr ${set(pods)} ${word} daddr != ${set(cluster)} masquerade`,
+          ]
+        : []),
+    ];
+  });
+}
+
 function onTheWire(device: 'iifname' | 'oifname', podCIDR: string): string {
-  const ip = familyOf(podCIDR) === 4 ? 'ip' : 'ip6';
-  return `${device} != { "lo", "cilium_*", "lxc*" } ${ip} daddr ${podCIDR} drop`;
+  return `${device} != { "lo", "cilium_*", "lxc*" } ${ip(familyOf(podCIDR))} daddr ${podCIDR} drop`;
 }
 
 function block(lines: string[]): string {
   return lines.map(line => `    ${line}\n`).join('');
+}
+
+function ip(family: Family): 'ip' | 'ip6' {
+  return family === 4 ? 'ip' : 'ip6';
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
 }
 
 function ofFamily(texts: string[], family: Family): string[] {

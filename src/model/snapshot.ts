@@ -1,4 +1,5 @@
 /** The cluster at one instant, and who of it can be a peer: the input of `plan`. */
+import type { Suite } from '../proto/esp/suite.ts';
 import { type AgentConfig, families } from './config.ts';
 import { contains, type Family, familyOf, rangeOf } from './net.ts';
 import {
@@ -27,6 +28,8 @@ export interface SelfNode {
   addresses: string[];
   /** base64; absent when encryption is disabled. */
   publicKey?: string;
+  /** Algorithms of the keys of IPsec that this node has; the pods' MTU follows from them. */
+  suites?: readonly Suite[];
   /** Takes no part in node encryption. */
   optedOut: boolean;
   /** Devices by which packets of other nodes may come in, and the MTU of the one with the node's address. */
