@@ -1,34 +1,40 @@
 /** The agent put together: what it watches, what it drives, what it serves. */
 import { existsSync, mkdirSync, watch } from 'node:fs';
-import type { Server } from 'node:http';
 import { CniServer } from '../cni/server.ts';
 import { DriverUnavailable } from '../drivers/driver.ts';
 import { HostGround } from '../drivers/host-ground.ts';
 import { HostPaths } from '../drivers/host-paths.ts';
+import { IpsecEngine } from '../drivers/ipsec-engine.ts';
 import { WireGuardEngine } from '../drivers/wireguard-engine.ts';
 import { connect, type KubeClient } from '../kube/client.ts';
 import { Recorder } from '../kube/events.ts';
 import { probe } from '../linux/probe.ts';
 import { openRtnetlink, type Rtnetlink } from '../linux/rtnetlink.ts';
-import type { AgentConfig } from '../model/config.ts';
-import { WIREGUARD_DEVICE, WIREGUARD_PORT } from '../model/names.ts';
-import { type Handlers, json, serveTcp, serveUnix, text } from './api.ts';
+import { ESP_DEVICE, WIREGUARD_DEVICE, WIREGUARD_PORT } from '../model/names.ts';
 import { kubeadmSubnets } from './cluster-cidrs.ts';
 import { Controllers } from './controllers.ts';
+import { DataPlane } from './dataplane.ts';
 import { driftWatch } from './drift.ts';
-import { EndpointObjects, endpointId } from './endpoints.ts';
-import { Heartbeat } from './heartbeat.ts';
+import { EndpointObjects, endpointId, endpointKeyId } from './endpoints.ts';
+import { Prober } from './epochs/prober.ts';
+import { Epochs } from './epochs/runtime.ts';
+import { failpoints } from './failpoints.ts';
+import { Heartbeat, heartbeatPeers } from './heartbeat.ts';
 import { reasonOf } from './kernel-events.ts';
-import { loadOrCreateKey } from './keystore.ts';
+import { alarmsOf, KeyAlarms } from './keys/alarms.ts';
+import { NodeKeys } from './keys/node-keys.ts';
+import { SecretWatch } from './keys/secret-watch.ts';
 import { createLog, type Log, messageOf } from './log.ts';
 import { Loop } from './loop.ts';
 import { Counters, metricsText } from './metrics.ts';
 import { type AgentOptions, paths } from './options.ts';
 import { longestPauseMs, Outages } from './outages.ts';
 import { credentials } from './pod.ts';
+import { PodMtu } from './pod-mtu.ts';
 import { preflight, udpPortFree } from './preflight.ts';
 import { notReady } from './readiness.ts';
 import { PreflightError, Reconciler } from './reconcile.ts';
+import { Serving } from './serving.ts';
 import { type AgentStatus, agentStatus } from './status.ts';
 import { Verdicts } from './verdicts.ts';
 import { VERSION } from './version.ts';
@@ -60,17 +66,21 @@ class Agent {
   readonly #log: Log;
   readonly #controllers = new Controllers();
   readonly #counters = new Counters();
-  readonly #servers: Server[] = [];
-  readonly #tcp = new Map<string, { where: string; server: Server | undefined }>();
   readonly #cleanUps: (() => void | Promise<void>)[] = [];
+  readonly #serving: Serving;
+  readonly #wireguard: WireGuardEngine;
+  readonly #ipsec: IpsecEngine;
   #client!: KubeClient;
   #world!: World;
   #rtnetlink!: Rtnetlink;
+  #secretWatch!: SecretWatch;
+  #prober!: Prober;
+  #epochs!: Epochs;
   #reconciler!: Reconciler;
   #outages!: Outages;
+  #alarms!: KeyAlarms;
   #verdicts!: Verdicts;
   #heartbeat!: Heartbeat;
-  #wireguard!: WireGuardEngine;
   #cni!: CniServer;
   #endpoints!: EndpointObjects;
   #loop!: Loop;
@@ -82,45 +92,30 @@ class Agent {
     this.#options = options;
     this.#paths = paths(options);
     this.#log = createLog({ debug: options.debug });
+    this.#wireguard = new WireGuardEngine({ device: WIREGUARD_DEVICE, directory: options.wireguardDir });
+    this.#ipsec = new IpsecEngine({ device: ESP_DEVICE, directory: options.ipsecDir });
+    this.#serving = this.#makeServing();
   }
 
   async start(): Promise<void> {
-    this.#log.info('cilium-agent starts', {
-      version: VERSION,
-      node: this.#options.nodeName,
-      pid: process.pid,
-    });
-    this.#client = connect(await credentials(this.#options.kubeconfig));
+    const { nodeName, healthPort, kubeconfig, overrides } = this.#options;
+    this.#log.info('cilium-agent starts', { version: VERSION, node: nodeName, pid: process.pid });
+    this.#client = connect(await credentials(kubeconfig));
     this.#rtnetlink = openRtnetlink();
     this.#cleanUps.push(() => this.#rtnetlink.close());
-    this.#wireguard = new WireGuardEngine({
-      device: WIREGUARD_DEVICE,
-      directory: this.#options.wireguardDir,
-    });
     this.#world = this.#makeWorld();
+    this.#secretWatch = this.#makeSecretWatch();
     this.#cni = this.#makeCni();
-    this.#heartbeat = new Heartbeat({
-      port: this.#options.healthPort,
-      nodeName: this.#options.nodeName,
-      log: this.#log.with({ subsys: 'heartbeat' }),
-    });
+    const log = this.#log.with({ subsys: 'heartbeat' });
+    this.#heartbeat = new Heartbeat({ port: healthPort, nodeName, log });
     this.#endpoints = this.#makeEndpoints();
+    this.#prober = new Prober({ ipsec: this.#ipsec, onHeard: () => this.#trigger('heard', { now: true }) });
+    this.#epochs = this.#makeEpochs();
     this.#reconciler = await this.#makeReconciler();
-    const recorder = this.#makeRecorder();
-    this.#verdicts = this.#makeVerdicts(recorder);
-    this.#outages = new Outages({
-      recorder,
-      nodeName: this.#options.nodeName,
-      state: this.#reconciler.state,
-      lookUp: name => this.#world.ciliumNodes.get(name),
-    });
+    this.#makeTellers();
     this.#loop = this.#makeLoop();
-    this.#drift = driftWatch({
-      state: this.#reconciler.state,
-      drifted: () => this.#wireguard.drifted(),
-      repair: () => this.#trigger('drift', { now: true }),
-    });
-    await this.#serve();
+    this.#drift = this.#makeDrift();
+    await this.#serving.start(this.#paths.apiSocket, Number(overrides['agent-health-port'] ?? 9879));
     await this.#cni.start();
     this.#watchNode();
     void this.#askVersion();
@@ -134,9 +129,11 @@ class Agent {
   async stop(): Promise<void> {
     this.#log.info('cilium-agent stops; the data plane goes on');
     this.#world?.stop();
+    this.#secretWatch?.stop();
+    this.#prober?.stop();
+    this.#epochs?.stop();
     this.#heartbeat?.stop();
-    const tcp = [...this.#tcp.values()].flatMap(({ server }) => server ?? []);
-    for (const server of [...this.#servers, ...tcp]) server.close().closeAllConnections();
+    this.#serving.stop();
     const done = Promise.all([
       this.#loop?.stop(),
       this.#drift?.stop(),
@@ -161,6 +158,15 @@ class Agent {
     });
   }
 
+  #makeSecretWatch(): SecretWatch {
+    const log = this.#log.with({ subsys: 'watch' });
+    return new SecretWatch({
+      client: this.#client,
+      log: message => log.warning(message),
+      onChange: () => this.#trigger('Secret'),
+    });
+  }
+
   #makeCni(): CniServer {
     return new CniServer({
       socketPath: this.#paths.cniSocket,
@@ -180,31 +186,45 @@ class Agent {
       controllers: this.#controllers,
       endpoints: () => this.#cni.endpoints(),
       nodeAddress: () => this.#reconciler.state.self?.addresses[0],
-      sealed: () => this.#reconciler.state.config?.encryption === 'wireguard',
+      keyId: () => endpointKeyId(this.#reconciler.state.epochs?.decision.goal),
+    });
+  }
+
+  #makeEpochs(): Epochs {
+    return new Epochs({
+      failpoint: failpoints(process.env['PELLICLE_FAILPOINT'], this.#options.runDir),
+      again: () => this.#trigger('epochs'),
     });
   }
 
   async #makeReconciler(): Promise<Reconciler> {
-    const { cniShim } = this.#options;
+    const { cniShim, configMap } = this.#options;
     const { conflist, cniBinary, cniSocket, privateKey } = this.#paths;
     const log = this.#log.with({ subsys: 'reconcile' });
+    const rtnetlink = this.#rtnetlink;
+    const podMtu = new PodMtu({ rtnetlink, endpoints: () => this.#cni.endpoints(), log });
     return new Reconciler({
       world: this.#world,
       client: this.#client,
-      rtnetlink: this.#rtnetlink,
-      ground: new HostGround({ rtnetlink: this.#rtnetlink }),
-      paths: new HostPaths({ rtnetlink: this.#rtnetlink }),
-      wireguard: this.#wireguard,
-      privateKeyPath: privateKey,
-      privateKey: async () => {
-        const key = await loadOrCreateKey(privateKey);
-        if (key.fresh) log.info('a new WireGuard key was made', { path: privateKey });
-        if (key.wasExposed)
-          log.warning('others could read the WireGuard key; its mode is 0600 now', { path: privateKey });
-        return key.privateKey;
-      },
+      rtnetlink,
+      dataPlane: new DataPlane({
+        rtnetlink,
+        ground: new HostGround({ rtnetlink }),
+        paths: new HostPaths({ rtnetlink }),
+        wireguard: this.#wireguard,
+        ipsec: this.#ipsec,
+        podMtu,
+        tell: what => log.info(what),
+      }),
+      epochs: this.#epochs,
+      keys: new NodeKeys({
+        privateKeyPath: privateKey,
+        secretWatch: this.#secretWatch,
+        namespace: configMap.namespace,
+        log,
+      }),
       preflight: async config => {
-        const deviceThere = (await this.#rtnetlink.link(WIREGUARD_DEVICE)) !== undefined;
+        const deviceThere = (await rtnetlink.link(WIREGUARD_DEVICE)) !== undefined;
         const portFree = () => udpPortFree(WIREGUARD_PORT);
         return preflight({ config, abilities: await probe(), deviceThere, portFree });
       },
@@ -216,22 +236,27 @@ class Agent {
     });
   }
 
-  #makeRecorder(): Recorder {
-    const log = this.#log.with({ subsys: 'events' });
-    return new Recorder(this.#client, {
+  /** Who tells of it in the API when something is wrong. */
+  #makeTellers(): void {
+    const { nodeName } = this.#options;
+    const client = this.#client;
+    const eventsLog = this.#log.with({ subsys: 'events' });
+    const recorder = new Recorder(client, {
       controller: 'cilium-agent',
-      instance: this.#options.nodeName,
-      log: message => log.warning(message),
+      instance: nodeName,
+      log: message => eventsLog.warning(message),
     });
-  }
-
-  #makeVerdicts(recorder: Recorder): Verdicts {
-    return new Verdicts({
-      client: this.#client,
+    const lookUp = (name: string) => this.#world.ciliumNodes.get(name);
+    const log = this.#log.with({ subsys: 'verdicts' });
+    this.#verdicts = new Verdicts({ client, recorder, nodeName, log, lookUp });
+    this.#outages = new Outages({ recorder, nodeName, state: this.#reconciler.state, lookUp });
+    this.#alarms = new KeyAlarms({
+      client,
       recorder,
-      nodeName: this.#options.nodeName,
-      log: this.#log.with({ subsys: 'verdicts' }),
-      lookUp: name => this.#world.ciliumNodes.get(name),
+      nodeName,
+      log: this.#log.with({ subsys: 'keys' }),
+      lookUp: () => lookUp(nodeName),
+      secret: () => this.#secretWatch.object(),
     });
   }
 
@@ -248,7 +273,19 @@ class Agent {
         if (error instanceof PreflightError && !this.#reconciler.state.ready) this.onFatal(error);
         else log.warning(messageOf(error), { 'try-again-in': `${pauseMs}ms` });
         if (error instanceof DriverUnavailable) this.#outages.tell(error, performance.now());
+        this.#alarms.update(alarmsOf(this.#reconciler.state));
       },
+    });
+  }
+
+  #makeDrift(): Loop {
+    const { state } = this.#reconciler;
+    return driftWatch({
+      state,
+      drifted: async () =>
+        (state.plan?.wireguard !== undefined && (await this.#wireguard.drifted())) ||
+        (state.plan?.ipsec !== undefined && (await this.#ipsec.drifted())),
+      repair: () => this.#trigger('drift', { now: true }),
     });
   }
 
@@ -257,16 +294,14 @@ class Agent {
     await this.#controllers.run('reconcile', () => this.#reconciler.round());
     this.#counters.rounds.success++;
     this.#outages.over();
-    const { config, plan, self } = this.#reconciler.state;
+    const { config, plan, self, epochs } = this.#reconciler.state;
+    this.#alarms.update(alarmsOf(this.#reconciler.state));
+    if (epochs) this.#prober.follow(epochs.after);
     if (!config || !plan || !self) return;
-    await this.#serveAsConfigured(config);
+    await this.#serving.follow(config);
     this.#verdicts.update(plan.membership);
-    this.#heartbeat.listen(self.addresses);
-    this.#heartbeat.watch(
-      plan.peers.flatMap(({ name, addresses }) =>
-        addresses[0] === undefined ? [] : [{ name, address: addresses[0] }],
-      ),
-    );
+    this.#heartbeat.listen([...self.addresses, ...plan.network.gateways]);
+    this.#heartbeat.watch(heartbeatPeers(plan));
     this.#endpoints.changed();
   }
 
@@ -277,11 +312,17 @@ class Agent {
 
   /** Engines that come and go, and anybody who touches what is ours. */
   #watchNode(): void {
-    mkdirSync(this.#options.wireguardDir, { recursive: true });
-    const watcher = watch(this.#options.wireguardDir, (_, name) => {
-      if (name?.startsWith(WIREGUARD_DEVICE)) this.#trigger('engine', { now: true });
-    });
-    this.#cleanUps.push(() => watcher.close());
+    const { wireguardDir, ipsecDir } = this.#options;
+    for (const [folder, device] of [
+      [wireguardDir, WIREGUARD_DEVICE],
+      [ipsecDir, ESP_DEVICE],
+    ] as const) {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      const watcher = watch(folder, (_, name) => {
+        if (name?.startsWith(device)) this.#trigger('engine', { now: true });
+      });
+      this.#cleanUps.push(() => watcher.close());
+    }
     const events = this.#rtnetlink.subscribe(['link', 'address', 'route', 'rule'], event => {
       const reason = reasonOf(event);
       if (reason !== undefined) this.#trigger(reason);
@@ -289,64 +330,16 @@ class Agent {
     this.#cleanUps.unshift(() => events.close());
   }
 
-  async #serve(): Promise<void> {
-    this.#servers.push(await serveUnix(this.#paths.apiSocket, this.#handlers()));
-    const port = Number(this.#options.overrides['agent-health-port'] ?? 9879);
-    await this.#serveOnTcp('health', '127.0.0.1', port, this.#healthHandlers());
-  }
-
-  /** Where the configuration wants probes and metrics; again when it wants them elsewhere. */
-  async #serveAsConfigured({ agentHealthPort, prometheusAddress }: AgentConfig): Promise<void> {
-    await this.#serveOnTcp('health', '127.0.0.1', agentHealthPort, this.#healthHandlers());
-    const [, host = '', port = '0'] = /^\[?([^\]]*)\]?:(\d+)$/.exec(prometheusAddress) ?? [];
-    await this.#serveOnTcp('metrics', host || '0.0.0.0', Number(port), { '/metrics': () => this.#metrics() });
-  }
-
-  /** Port 0: not at all. */
-  async #serveOnTcp(name: string, host: string, port: number, handlers: Handlers): Promise<void> {
-    const where = `${host}:${port}`;
-    const there = this.#tcp.get(name);
-    if (there?.where === where) return;
-    there?.server?.close();
-    try {
-      this.#tcp.set(name, { where, server: port === 0 ? undefined : await serveTcp(host, port, handlers) });
-    } catch (error) {
-      this.#tcp.delete(name);
-      throw new Error(
-        `cannot listen on ${where}: ${messageOf(error)}; stop what has the port, or name another in cilium-config`,
-      );
-    }
-  }
-
-  #healthHandlers(): Handlers {
-    return { '/healthz': () => text('ok\n'), '/readyz': () => this.#ready() };
-  }
-
-  #handlers(): Handlers {
-    const encryption = async () => (await this.#status()).encryption;
-    return {
-      '/v1/healthz': () => this.#ready(),
-      '/v1/status': async () => json(await this.#status()),
-      '/v1/encrypt': async () => json(await encryption()),
-      '/v1/endpoint': () => json(this.#endpointList()),
-      '/v1/cluster/nodes': () => json(this.#reconciler.state.plan?.peers ?? []),
-      '/v1/config': () => json(this.#reconciler.state.config ?? {}),
-      '/v1/debuginfo': async () => json(await this.#debugInfo()),
-      '/metrics': () => this.#metrics(),
-    };
-  }
-
-  /** 503 with a sentence until pods can come, and while what they send elsewhere is dropped. */
-  #ready() {
-    const reason = notReady(this.#reconciler.state, performance.now());
-    return reason === undefined ? text('ok\n') : text(`${reason}\n`, 503);
-  }
-
-  async #metrics() {
-    return {
-      type: 'text/plain; version=0.0.4; charset=utf-8',
-      body: metricsText(await this.#status(), this.#counters),
-    };
+  #makeServing(): Serving {
+    return new Serving({
+      status: () => this.#status(),
+      notReady: () => notReady(this.#reconciler.state, performance.now()),
+      metrics: async () => metricsText(await this.#status(), this.#counters),
+      endpoints: () => this.#endpointList(),
+      peers: () => this.#reconciler.state.plan?.peers ?? [],
+      config: () => this.#reconciler.state.config ?? {},
+      debugInfo: () => this.#debugInfo(),
+    });
   }
 
   #status(): Promise<AgentStatus> {
@@ -362,7 +355,7 @@ class Agent {
       controllers: this.#controllers.states(),
       beats: this.#heartbeat.beats(),
       beatsAt: this.#heartbeat.roundAt(),
-      observeWireGuard: () => this.#wireguard.observe(),
+      observe: { wireguard: () => this.#wireguard.observe(), ipsec: () => this.#ipsec.observe() },
     });
   }
 
@@ -373,15 +366,18 @@ class Agent {
   async #debugInfo() {
     const status = await this.#status();
     const { config, plan } = this.#reconciler.state;
+    const { wireguard, ipsec, epochs } = status.encryption;
     return {
       'cilium-version': VERSION,
       'cilium-status': status,
-      encryption: status.encryption.wireguard
-        ? { wireguard: { interfaces: status.encryption.wireguard.interfaces } }
-        : {},
+      encryption: {
+        ...(wireguard && { wireguard: { interfaces: wireguard.interfaces } }),
+        ...(ipsec && { ipsec }),
+        ...(epochs && { epochs }),
+      },
       'endpoint-list': this.#endpointList(),
       configuration: config,
-      plan: plan && { network: plan.network, ground: plan.ground, paths: plan.paths },
+      plan: plan && { network: plan.network, ground: plan.ground, ipsec: plan.ipsec, paths: plan.paths },
     };
   }
 

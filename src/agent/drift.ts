@@ -20,7 +20,7 @@ export function driftWatch({ state, drifted, repair }: DriftOptions): Loop {
     firstPauseMs: EVERY_MS,
     longestPauseMs: () => EVERY_MS,
     run: async () => {
-      if (state.plan?.wireguard && state.problem === undefined && (await drifted())) repair();
+      if (state.problem === undefined && (await drifted())) repair();
     },
     onError: repair,
   });

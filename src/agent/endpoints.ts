@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Endpoint } from '../cni/endpoint.ts';
 import { isNotFound, type KubeClient } from '../kube/client.ts';
 import { CILIUMENDPOINTS, type CiliumEndpoint, PODS } from '../kube/types.ts';
+import { type Epoch, keyIdOf } from '../model/epochs/epoch.ts';
 import { familyOf } from '../model/net.ts';
 import { NODE_ENCRYPTION_KEY } from '../model/node.ts';
 import type { Controllers } from './controllers.ts';
@@ -18,7 +19,8 @@ export interface EndpointsOptions {
   endpoints: () => Endpoint[];
   /** The node's first address, once known. */
   nodeAddress: () => string | undefined;
-  sealed: () => boolean;
+  /** Of the key that seals what pods send: of IPsec, 255 for WireGuard, 0 for none. */
+  keyId: () => number;
 }
 
 export class EndpointObjects {
@@ -60,7 +62,7 @@ export class EndpointObjects {
     if (!this.#swept) await this.#sweep(wanted, address);
     this.#swept = true;
     for (const [key, endpoint] of wanted) {
-      const object = endpointObject(endpoint, address, this.#options.sealed());
+      const object = endpointObject(endpoint, address, this.#options.keyId());
       const text = JSON.stringify(object);
       if (this.#written.get(key) === text) continue;
       if (await this.#write(object)) this.#written.set(key, text);
@@ -125,7 +127,13 @@ export function endpointId(endpoint: Endpoint): number {
   return (digest.readUInt16BE(0) % 65_535) + 1;
 }
 
-function endpointObject(endpoint: Endpoint, node: string, sealed: boolean): CiliumEndpoint {
+/** What Cilium has for it in `status.encryption.key`. */
+export function endpointKeyId(goal: Epoch | undefined): number {
+  if (goal === undefined) return 0;
+  return keyIdOf(goal) ?? (goal === 'wireguard' ? NODE_ENCRYPTION_KEY : 0);
+}
+
+function endpointObject(endpoint: Endpoint, node: string, keyId: number): CiliumEndpoint {
   const ip = (family: 4 | 6) => endpoint.ips.find(address => familyOf(address) === family);
   const [ipv4, ipv6] = [ip(4), ip(6)];
   return {
@@ -135,7 +143,7 @@ function endpointObject(endpoint: Endpoint, node: string, sealed: boolean): Cili
     status: {
       id: endpointId(endpoint),
       networking: { addressing: [{ ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) }], node },
-      encryption: { key: sealed ? NODE_ENCRYPTION_KEY : 0 },
+      encryption: { key: keyId },
       state: 'ready',
       'external-identifiers': {
         'container-id': endpoint.containerId,

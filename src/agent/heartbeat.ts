@@ -1,8 +1,10 @@
 /**
- * Heartbeats between the agents: each asks each other's node address over TCP, about every 15 s. They go from node to
- * node, not through the pods' tunnel, so a quiet cluster is silent on cilium_wg0.
+ * Heartbeats between the agents: each asks each other over TCP, about every 15 s. They go to the node's address, not
+ * through the pods' tunnel, so a quiet cluster is silent on cilium_wg0; but under IPsec to the CiliumInternalIP, and so
+ * through the tunnel: a quiet cluster shows ESP.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { NodePlan } from '../model/plan.ts';
 import type { Log } from './log.ts';
 import { messageOf } from './log.ts';
 
@@ -23,6 +25,22 @@ export interface HeartbeatOptions {
   everyMs?: number;
   timeoutMs?: number;
   now?: () => number;
+}
+
+/** Whom to ask, and where. */
+export function heartbeatPeers({
+  peers,
+  ipsec,
+}: Pick<NodePlan, 'peers' | 'ipsec'>): { name: string; address: string }[] {
+  const tunnels = new Map(
+    (ipsec?.peers ?? []).flatMap(({ name, seals, tunnel }) =>
+      seals ? [[name, tunnel.remote] as const] : [],
+    ),
+  );
+  return peers.flatMap(({ name, addresses }) => {
+    const address = tunnels.get(name) ?? addresses[0];
+    return address === undefined ? [] : [{ name, address }];
+  });
 }
 
 const GREETING = 'pellicle';

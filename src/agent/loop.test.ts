@@ -110,3 +110,25 @@ test('after stop nothing runs', async t => {
   await pass(5000);
   assert.equal(runs, 0);
 });
+
+test('what is urgent and comes during a run that fails does not wait for the pause', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  const runs: string[][] = [];
+  let fail = () => {};
+  const { loop: made } = loop(reasons => {
+    runs.push(reasons);
+    return new Promise((_, reject) => (fail = () => reject(new Error('no'))));
+  });
+  made.trigger('a', { now: true });
+  await pass(0);
+  made.trigger('b', { now: true });
+  fail();
+  await pass(0);
+  await pass(10);
+  assert.deepEqual(runs, [['a'], ['b', 'a']]);
+  fail();
+  await pass(0);
+  await pass(10);
+  assert.equal(runs.length, 2);
+});

@@ -24,6 +24,7 @@ export class Loop {
   #running: Promise<void> | undefined;
   #failures = 0;
   #lastError: unknown;
+  #isUrgent = false;
   #stopped = false;
 
   constructor(options: LoopOptions) {
@@ -31,10 +32,11 @@ export class Loop {
     this.#random = options.random ?? Math.random;
   }
 
-  /** Asks for a run. `now`: without waiting for more requests. */
+  /** Asks for a run. `now`: without waiting for more requests, or for the pause after a failure that is under way. */
   trigger(reason: string, { now = false }: { now?: boolean } = {}): void {
     this.#reasons.add(reason);
-    if (!this.#running) this.#schedule(now ? 0 : this.#options.debounceMs);
+    if (this.#running) this.#isUrgent ||= now;
+    else this.#schedule(now ? 0 : this.#options.debounceMs);
   }
 
   /** After a run that was asked for just now; rejects never. */
@@ -79,7 +81,9 @@ export class Loop {
   }
 
   #next(): void {
-    if (this.#failures > 0) this.#schedule(this.#pause());
+    const isUrgent = this.#isUrgent;
+    this.#isUrgent = false;
+    if (this.#failures > 0 && !isUrgent) this.#schedule(this.#pause());
     else if (this.#reasons.size > 0) this.#schedule(this.#options.debounceMs);
     else this.#schedule(this.#options.everyMs * (0.9 + 0.2 * this.#random()));
   }

@@ -1,9 +1,10 @@
 /** Prometheus' text format (version 0.0.4) from what the agent counts and what the device tells. */
+import { ipsecFamilies } from './ipsec-metrics.ts';
 import type { AgentStatus } from './status.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
-interface Family {
+export interface Family {
   name: string;
   help: string;
   type: 'counter' | 'gauge' | 'histogram';
@@ -97,17 +98,16 @@ function statusFamilies(status: AgentStatus): Family[] {
       name: 'cilium_feature_adv_connect_and_lb_transparent_encryption',
       help: 'Transparent encryption, by mode',
       type: 'gauge',
-      samples: [
-        {
-          labels: {
-            mode: 'wireguard',
-            node2node_enabled: String(wireguard?.['node-encryption'] === 'Enabled'),
-            strict_mode_enabled: String(mode === 'Wireguard'),
-          },
-          value: mode === 'Wireguard' ? 1 : 0,
+      samples: (['Wireguard', 'IPsec'] as const).map(each => ({
+        labels: {
+          mode: each.toLowerCase(),
+          node2node_enabled: String(each === mode && wireguard?.['node-encryption'] === 'Enabled'),
+          strict_mode_enabled: String(each === mode),
         },
-      ],
+        value: each === mode ? 1 : 0,
+      })),
     },
+    ...ipsecFamilies(status.encryption),
     perPeer(
       'cilium_tunnel_received_bytes_total',
       'Bytes opened, by peer node',

@@ -9,6 +9,8 @@ export interface AgentOptions {
   nodeName: string;
   runDir: string;
   wireguardDir: string;
+  /** Control sockets of engines that do ESP. */
+  ipsecDir: string;
   cniConfDir: string;
   cniBinDir: string;
   /** The CNI plugin's binary to install. */
@@ -37,6 +39,7 @@ export function parseOptions(argv: string[], env: NodeJS.ProcessEnv): AgentOptio
     nodeName,
     runDir: flags.runDir,
     wireguardDir: flags.wireguardDir,
+    ipsecDir: flags.ipsecDir,
     cniConfDir: flags.cniConfDir ?? firstThere('/host/etc/cni/net.d', '/etc/cni/net.d'),
     cniBinDir: flags.cniBinDir ?? firstThere('/host/opt/cni/bin', '/opt/cni/bin'),
     cniShim: flags.cniShim ?? defaultShim(),
@@ -62,6 +65,7 @@ interface Flags {
   k8sNodeName?: string;
   runDir: string;
   wireguardDir: string;
+  ipsecDir: string;
   cniConfDir?: string;
   cniBinDir?: string;
   cniShim?: string;
@@ -83,6 +87,11 @@ function agentCommand(): Command {
     .addOption(
       env('--wireguard-dir <dir>', 'Sockets of WireGuard engines', 'WG_SOCKET_DIR').default(
         '/var/run/wireguard',
+      ),
+    )
+    .addOption(
+      env('--ipsec-dir <dir>', 'Control sockets of ESP engines', 'ESP_SOCKET_DIR').default(
+        '/var/run/pellicle',
       ),
     )
     .addOption(env('--cni-conf-dir <dir>', 'Where the CNI configuration is written', 'CNI_CONF_DIR'))

@@ -40,8 +40,10 @@ export async function preflight({
   );
   if (config.ipv6)
     need(abilities.ipv6, 'the kernel has IPv6 switched off: set enable-ipv6 to "false", or enable it');
-  if (config.encryption === 'disabled') {
+  if (config.encryption !== 'wireguard') {
     need(abilities.vxlan, 'the kernel has no vxlan: load the module vxlan, or encrypt with WireGuard');
+    if (config.encryption === 'ipsec')
+      need(abilities.tun, 'there is no /dev/net/tun for the ESP engine: load the module tun on this node');
     return problems;
   }
   if (!abilities.wireguard.ok && !abilities.tun.ok) {

@@ -1,9 +1,12 @@
 /** What the agent tells of itself on its socket: the words of Cilium's API where it has the thing. */
-import type { WireGuardObserved } from '../drivers/driver.ts';
-import type { AgentConfig } from '../model/config.ts';
-import { WIREGUARD_DEVICE } from '../model/names.ts';
 import type { PeerState } from '../model/plan.ts';
 import type { ControllerState } from './controllers.ts';
+import {
+  type EncryptionSources,
+  type EncryptionStatus,
+  encryptionStatus,
+  remarksOf,
+} from './encryption-status.ts';
 import type { Beat } from './heartbeat.ts';
 import type { RoundState } from './reconcile.ts';
 import { VERSION } from './version.ts';
@@ -29,33 +32,6 @@ export interface AgentStatus {
   'process-memory-bytes': number;
 }
 
-export interface EncryptionStatus {
-  mode: 'Disabled' | 'Wireguard';
-  /** Why the device could not be asked. */
-  msg: string;
-  wireguard?: {
-    'node-encryption': 'Disabled' | 'Enabled' | 'OptedOut';
-    interfaces: WireGuardInterface[];
-  };
-}
-
-export interface WireGuardInterface {
-  name: string;
-  'listen-port': number;
-  'public-key': string;
-  'peer-count': number;
-  peers: {
-    name: string;
-    'public-key': string;
-    endpoint: string;
-    /** RFC 3339; the year 1 when there was none. */
-    'last-handshake-time': string;
-    'allowed-ips': string[];
-    'transfer-rx': number;
-    'transfer-tx': number;
-  }[];
-}
-
 export interface ClusterHealth {
   /** RFC 3339 of the last round of heartbeats. */
   timestamp: string;
@@ -79,7 +55,7 @@ export interface StatusSources {
   controllers: ControllerState[];
   beats: Beat[];
   beatsAt: number | undefined;
-  observeWireGuard: () => Promise<WireGuardObserved>;
+  observe: EncryptionSources;
 }
 
 const API_VERSIONS = [
@@ -87,6 +63,7 @@ const API_VERSIONS = [
   'cilium/v2::CiliumNode',
   'core/v1::ConfigMap',
   'core/v1::Node',
+  'core/v1::Secret',
 ];
 
 export async function agentStatus(sources: StatusSources): Promise<AgentStatus> {
@@ -108,7 +85,7 @@ export async function agentStatus(sources: StatusSources): Promise<AgentStatus> 
       ipv6: !!config?.ipv6 && config.masqueradeIPv6,
     },
     controllers: sources.controllers,
-    encryption: await encryptionStatus(config, round, sources.observeWireGuard),
+    encryption: await encryptionStatus(round, sources.observe),
     cluster: clusterHealth(sources),
     peers: plan?.peers ?? [],
     refused: plan?.refused ?? [],
@@ -116,64 +93,17 @@ export async function agentStatus(sources: StatusSources): Promise<AgentStatus> 
   };
 }
 
-function overall({ problem, ready, plan, self }: RoundState): State {
+function overall({ problem, ready, plan, self, keys, epochs }: RoundState): State {
   const refusal = plan?.membership.refused.find(({ name }) => name === self?.name);
   if (ready && refusal)
     return { state: 'Warning', msg: `the other nodes refuse this one: ${refusal.message}` };
   if (problem !== undefined) return { state: ready ? 'Warning' : 'Failure', msg: problem };
+  const [remark] = [
+    ...(keys?.trouble === undefined ? [] : [keys.trouble]),
+    ...(epochs ? remarksOf(epochs) : []),
+  ];
+  if (ready && remark !== undefined) return { state: 'Warning', msg: remark };
   return ready ? { state: 'Ok', msg: '' } : { state: 'Failure', msg: 'starting' };
-}
-
-export async function encryptionStatus(
-  config: AgentConfig | undefined,
-  round: RoundState,
-  observe: () => Promise<WireGuardObserved>,
-): Promise<EncryptionStatus> {
-  if (config?.encryption !== 'wireguard') return { mode: 'Disabled', msg: '' };
-  const optedOut = round.self?.optedOut ?? false;
-  const nodeEncryption = config.encryptNode ? (optedOut ? 'OptedOut' : 'Enabled') : 'Disabled';
-  try {
-    const observed = await observe();
-    const names = new Map(
-      (round.plan?.wireguard?.peers ?? []).map(({ publicKey, name }) => [publicKey, name]),
-    );
-    return {
-      mode: 'Wireguard',
-      msg: '',
-      wireguard: { 'node-encryption': nodeEncryption, interfaces: [interfaceStatus(observed, names)] },
-    };
-  } catch (error) {
-    return {
-      mode: 'Wireguard',
-      msg: error instanceof Error ? error.message : String(error),
-      wireguard: { 'node-encryption': nodeEncryption, interfaces: [] },
-    };
-  }
-}
-
-function interfaceStatus(observed: WireGuardObserved, names: Map<string, string>): WireGuardInterface {
-  return {
-    name: WIREGUARD_DEVICE,
-    'listen-port': observed.listenPort,
-    'public-key': observed.publicKey ?? '',
-    'peer-count': observed.peers.length,
-    peers: observed.peers.map(peer => ({
-      name: names.get(peer.publicKey) ?? '',
-      'public-key': peer.publicKey,
-      endpoint: peer.endpoint ? endpointText(peer.endpoint) : '',
-      'last-handshake-time':
-        peer.lastHandshake === undefined
-          ? '0001-01-01T00:00:00Z'
-          : new Date(peer.lastHandshake).toISOString(),
-      'allowed-ips': peer.allowedIPs,
-      'transfer-rx': peer.receivedBytes,
-      'transfer-tx': peer.sentBytes,
-    })),
-  };
-}
-
-function endpointText({ address, port }: { address: string; port: number }): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function clusterHealth({ nodeName, round, beats, beatsAt }: StatusSources): ClusterHealth {

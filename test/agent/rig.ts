@@ -226,8 +226,7 @@ export class RigNode {
 
   startEngine(): void {
     const ours = join(root, 'src/main/pellicle-engine.ts');
-    if (existsSync(ours)) this.spawn('engine', node24, [ours, 'cilium_wg0', '-f']);
-    else this.spawn('engine', 'wireguard-go', ['-f', 'cilium_wg0']);
+    this.spawn('engine', node24, [ours, '-f', '--persist', '--ipsec', 'cilium_esp0', 'cilium_wg0']);
   }
 
   agentCommand(): string[] {

@@ -1,18 +1,16 @@
-/** The command line inside the agent's pod: `cilium` (also `cilium-dbg`). It only asks; it changes nothing. */
+/** The command line inside the agent's pod: `cilium` (also `cilium-dbg`). It asks; only `encrypt flush` changes something. */
 import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import type { Endpoint } from '../../cni/endpoint.ts';
 import type { PeerState } from '../../model/plan.ts';
-import type { AgentStatus, EncryptionStatus } from '../status.ts';
+import type { AgentStatus } from '../status.ts';
 import { VERSION } from '../version.ts';
 import { AgentUnreachable, API_SOCKET, askAgent, get } from './client.ts';
-import { briefView, encryptView, statusView } from './status-view.ts';
+import { type DbgIo, examples, type Output, render, withOutput } from './command-kit.ts';
+import { encryptCommand } from './encrypt-commands.ts';
+import { briefView, statusView } from './status-view.ts';
 import { tabulate } from './tabwriter.ts';
-
-export interface DbgIo {
-  print(text: string): void;
-  printError(text: string): void;
-}
+import { FlushRefused } from './xfrm.ts';
 
 /** Answers the exit code. */
 export async function runDbg(argv: string[], io: DbgIo): Promise<number> {
@@ -22,13 +20,11 @@ export async function runDbg(argv: string[], io: DbgIo): Promise<number> {
     await program.parseAsync(argv, { from: 'user' });
     return outcome.code;
   } catch (error) {
-    if (!(error instanceof AgentUnreachable)) throw error;
+    if (!(error instanceof AgentUnreachable || error instanceof FlushRefused)) throw error;
     io.printError(`Error: ${error.message}\n`);
     return 1;
   }
 }
-
-type Output = 'json' | 'yaml' | undefined;
 
 export function dbgCommand(io: DbgIo, outcome: { code: number }): Command {
   const program = new Command('cilium')
@@ -54,13 +50,7 @@ export function dbgCommand(io: DbgIo, outcome: { code: number }): Command {
       io.print(render(output, status, () => (brief ? briefView(status) : statusView(status, { verbose }))));
     });
 
-  const encrypt = program.command('encrypt').description('Transparent encryption');
-  withOutput(encrypt.command('status').description('Display the current encryption state'))
-    .addHelpText('after', examples('cilium encrypt status', 'cilium encrypt status -o json'))
-    .action(async ({ output }: { output: Output }) => {
-      const state = await ask<EncryptionStatus>('/v1/encrypt');
-      io.print(render(output, state, () => encryptView(state)));
-    });
+  encryptCommand(program, io, ask);
 
   withOutput(
     program.command('debuginfo').description('Everything the agent knows, for a bug report; no key material'),
@@ -151,19 +141,4 @@ function nodeTable(peers: PeerState[]): string {
       reason ? `${state}: ${reason}` : state,
     ]),
   ]);
-}
-
-function withOutput(command: Command): Command {
-  return command.addOption(
-    new Option('-o, --output <format>', 'Machine-readable output').choices(['json', 'yaml']),
-  );
-}
-
-function render(output: Output, value: unknown, text: () => string): string {
-  if (output === 'json') return `${JSON.stringify(value, null, 2)}\n`;
-  return output === 'yaml' ? stringify(value) : text();
-}
-
-function examples(...lines: string[]): string {
-  return `\nExamples:\n${lines.map(line => `  ${line}\n`).join('')}`.trimEnd();
 }

@@ -1,5 +1,6 @@
 /** `cilium status` inside the agent: Cilium 1.14's rows, in their order, as far as there is such a thing here. */
-import type { AgentStatus, EncryptionStatus } from '../status.ts';
+import type { EncryptionStatus, IpsecStatus } from '../encryption-status.ts';
+import type { AgentStatus } from '../status.ts';
 import { tabulate } from './tabwriter.ts';
 
 export interface StatusViewOptions {
@@ -55,6 +56,7 @@ export function briefView(status: AgentStatus): string {
 }
 
 export function encryptionRow({ mode, msg, wireguard }: EncryptionStatus): string[] {
+  if (mode === 'IPsec') return ['Encryption:', mode, ...(msg === '' ? [] : [`[${msg}]`])];
   if (mode !== 'Wireguard') return ['Encryption:', mode];
   const devices = (wireguard?.interfaces ?? []).map(
     device =>
@@ -66,15 +68,31 @@ export function encryptionRow({ mode, msg, wireguard }: EncryptionStatus): strin
 }
 
 /** `cilium encrypt status`. */
-export function encryptView({ mode, msg, wireguard }: EncryptionStatus): string {
-  const lines = [`Encryption: ${mode.padEnd(26)}`];
+export function encryptView({ mode, msg, wireguard, ipsec }: EncryptionStatus): string {
+  const lines = [`Encryption: ${mode.padEnd(WIDTH)}`];
   if (msg !== '') lines.push(`Error: ${msg}`);
   for (const device of wireguard?.interfaces ?? []) {
     lines.push(`Interface: ${device.name}`);
     lines.push(`\tPublic key: ${device['public-key']}`);
     lines.push(`\tNumber of peers: ${device['peer-count']}`);
   }
-  return lines.map(line => `${line}\n`).join('');
+  return lines
+    .concat(ipsec ? ipsecLines(ipsec) : [])
+    .map(line => `${line}\n`)
+    .join('');
+}
+
+/** Cilium's `%-26s`. */
+const WIDTH = 26;
+
+function ipsecLines(ipsec: IpsecStatus): string[] {
+  return [
+    `Decryption interface(s): ${ipsec['decrypt-interfaces'].join(', ')}`,
+    `Keys in use: ${String(ipsec['keys-in-use']).padEnd(WIDTH)}`,
+    `Max Seq. Number: ${ipsec['max-seq-number']}`,
+    `Errors: ${String(ipsec['error-count']).padEnd(WIDTH)}`,
+    ...Object.entries(ipsec['xfrm-errors']).map(([name, count]) => `\t${name}: ${count}`),
+  ];
 }
 
 function cniRow({ cni }: AgentStatus): string {
