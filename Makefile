@@ -4,6 +4,7 @@ ROOT := $(CURDIR)
 export PATH := $(ROOT)/bin:$(ROOT)/node_modules/.bin:$(PATH)
 
 LAB ?= kind
+ENCRYPTION ?= wireguard
 
 .PHONY: help setup build demo lab lab-down test check bench bench-quick clean
 .DEFAULT_GOAL := help
@@ -17,8 +18,8 @@ setup: ## install what a lab needs (npm packages, Debian packages, kubectl where
 
 build: setup
 
-demo: setup ## a three-node cluster on this machine, its pods encrypted with WireGuard, proven on the wire
-	@tools/demo.sh $(LAB)
+demo: setup ## a three-node cluster on this machine, its pods encrypted, proven on the wire (ENCRYPTION=wireguard or ipsec)
+	@tools/demo.sh $(LAB) $(ENCRYPTION)
 
 lab: setup ## the bare cluster, as the lab's reader finds it before `cilium install`
 	@pellicle lab up --name $(LAB)

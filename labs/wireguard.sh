@@ -17,16 +17,13 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
 export PATH="$PWD/../bin:$PATH"
+. ./lib.sh
 
 NODES=(kind-worker kind-worker2)
 PORT=51871
-started=$SECONDS
-passed=0
-failed=0
-summary=()
 
 main() {
-  need_cluster
+  need_cluster "${NODES[@]}"
   fresh_start
   install_cilium
   compare_keys
@@ -40,42 +37,20 @@ main() {
 
 # ── the lab's steps ────────────────────────────────────────────────────────────────────────────────────────────────
 
-need_cluster() {
-  local program node
-  for program in kubectl cilium; do
-    command -v "$program" >/dev/null || give_up "$program is not on PATH: run 'make build' first"
-  done
-  kubectl get nodes >/dev/null 2>&1 || give_up "kubectl reaches no cluster: bring one up with 'make lab'"
-  for node in "${NODES[@]}"; do
-    kubectl get node "$node" >/dev/null 2>&1 ||
-      give_up "the cluster has no node $node: bring the lab up with 'make lab', or choose its context"
-  done
-}
-
 # The lab begins without Cilium and without the pods.
 fresh_start() {
-  kubectl delete -f pod1.yaml -f pod2.yaml --ignore-not-found >/dev/null
-  if kubectl -n kube-system get daemonset cilium >/dev/null 2>&1; then
-    say "Cilium is there from before: uninstalling it, as the lab does before this part"
-    run cilium uninstall
-  fi
+  kubectl delete -f pod1.yaml -f pod2.yaml -f endor.yaml --ignore-not-found >/dev/null
+  without_cilium
 }
 
 install_cilium() {
-  local began
   say "Is the kernel recent enough for WireGuard? If it has none, the engine brings its own"
   run uname -ar
 
   say "Installing Cilium with WireGuard"
-  began=$(milliseconds)
-  run cilium install --version 1.14.5 \
+  install_in_time --version 1.14.5 \
     --set encryption.enabled=true \
     --set encryption.type=wireguard
-
-  say "Waiting until everything is up"
-  run cilium status --wait
-  took=$(($(milliseconds) - began))
-  check "installed and ready in $((took / 1000)).$((took % 1000 / 100)) s (at most 30)" test "$took" -le 30000
 }
 
 compare_keys() {
@@ -137,7 +112,7 @@ watch_ping() {
   start_capture "$CILIUM_POD" ping cilium_wg0 icmp
   run kubectl exec "$TTY" pod-worker -- ping -c 3 -i 0.3 "$POD2"
   stop_capture "$CILIUM_POD" ping >/dev/null
-  packets=$(in_agent "$CILIUM_POD" 'tcpdump -n -r /tmp/lab-ping.pcap 2>/dev/null')
+  packets=$(show_capture "$CILIUM_POD" ping)
   echo "$packets"
   check "ICMP echo requests $POD1 > $POD2 on cilium_wg0" contains "$packets" "IP $POD1 > $POD2: ICMP echo request"
   check "ICMP echo replies $POD2 > $POD1 on cilium_wg0" contains "$packets" "IP $POD2 > $POD1: ICMP echo reply"
@@ -156,7 +131,7 @@ prove_sealed() {
   check "$when: pod-worker2 receives what pod-worker sends" send_marker "$marker"
   stop_capture "$agent" tunnel >/dev/null
   stop_capture "$agent" wire >/dev/null
-  wire=$(in_agent "$agent" "tcpdump -n -r /tmp/lab-wire.pcap udp port $PORT 2>/dev/null | grep -c UDP || true")
+  wire=$(count_in "$agent" wire udp port $PORT)
   echo "$wire WireGuard datagrams (UDP $PORT) on eth0; the marker $(finds "$agent" tunnel "$marker") times inside the tunnel, $(finds "$agent" wire "$marker") times on the wire"
   check "$when: WireGuard datagrams on UDP $PORT" test "$wire" -gt 0
   check "$when: the marker went through the tunnel" test "$(finds "$agent" tunnel "$marker")" -gt 0
@@ -191,98 +166,6 @@ send_marker() {
     cat /tmp/listening >&2; exit 1'
   kubectl exec pod-worker -- bash -c "for _ in 1 2 3 4 5; do echo '$1' >/dev/udp/$POD2/9999; sleep 0.1; done"
   kubectl exec pod-worker2 -- bash -c "for _ in \$(seq 100); do grep -qs '$1' /tmp/received && exit 0; sleep 0.05; done; exit 1"
-}
-
-# How often the marker stands in a recording, byte for byte.
-finds() {
-  in_agent "$1" "grep -a -o '$3' /tmp/lab-$2.pcap | wc -l"
-}
-
-# ── tools ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-# exec -ti as the lab has it, where there is a terminal.
-if [ -t 0 ] && [ -t 1 ]; then TTY=-ti; else TTY=-i; fi
-if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
-  bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
-else
-  bold='' green='' red='' plain=''
-fi
-
-say() { echo "${bold}[+] $*${plain}"; }
-
-run() {
-  echo "\$ $*"
-  "$@"
-}
-
-agent_on() {
-  kubectl -n kube-system get po -l k8s-app=cilium --field-selector "spec.nodeName=$1" -o name | head -n 1
-}
-
-in_agent() { kubectl -n kube-system exec "$1" -- bash -c "$2" </dev/null; }
-
-run_in() {
-  echo "root@kind-worker2:/home/cilium# $2"
-  in_agent "$@"
-}
-
-# Records into /tmp/lab-NAME.pcap of the agent, until stop_capture: AGENT NAME DEVICE [FILTER...]
-start_capture() {
-  local agent=$1 name=$2 device=$3
-  shift 3
-  in_agent "$agent" "
-    rm -f /tmp/lab-$name.*
-    nohup timeout 120 tcpdump -n -U --immediate-mode -Z root -i $device -w /tmp/lab-$name.pcap $* >/dev/null 2>/tmp/lab-$name.log &
-    echo \$! >/tmp/lab-$name.pid
-    for _ in \$(seq 100); do grep -qs 'listening on' /tmp/lab-$name.log && exit 0; sleep 0.05; done
-    cat /tmp/lab-$name.log >&2; exit 1" || give_up "tcpdump does not start on $device in $agent"
-}
-
-# Prints how many packets there were.
-stop_capture() {
-  in_agent "$1" "
-    kill -INT \$(cat /tmp/lab-$2.pid) 2>/dev/null
-    for _ in \$(seq 100); do grep -qs 'packets captured' /tmp/lab-$2.log && break; sleep 0.05; done
-    tcpdump -n -r /tmp/lab-$2.pcap 2>/dev/null | wc -l"
-}
-
-check() {
-  local what=$1
-  shift
-  if "$@"; then
-    passed=$((passed + 1))
-    summary+=("${green}pass${plain}  $what")
-    echo "    ${green}✔${plain} $what"
-  else
-    failed=$((failed + 1))
-    summary+=("${red}FAIL${plain}  $what")
-    echo "    ${red}✘ $what${plain}"
-  fi
-}
-
-contains() { [[ $1 == *"$2"* ]]; }
-
-matches() { [[ $1 =~ $2 ]]; }
-
-new_marker() { printf 'marker-%s' "$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"; }
-
-milliseconds() { date +%s%3N; }
-
-wait_until() {
-  while [ "$(milliseconds)" -lt "$1" ]; do sleep 0.2; done
-}
-
-give_up() {
-  echo "wireguard.sh: $*" >&2
-  exit 1
-}
-
-conclude() {
-  echo
-  say "Summary, after $((SECONDS - started)) s"
-  printf '    %s\n' "${summary[@]}"
-  echo "    $passed passed, $failed failed"
-  [ "$failed" -eq 0 ]
 }
 
 main

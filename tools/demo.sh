@@ -1,12 +1,19 @@
 #!/bin/bash
-# The main job, from nothing to pods that talk through WireGuard, proven on the wire: tools/demo.sh [LAB]
+# The main job, from nothing to pods that talk encrypted, proven on the wire: tools/demo.sh [LAB [wireguard|ipsec]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 lab=${1:-kind}
+encryption=${2:-wireguard}
 began=$SECONDS
 
+case $encryption in
+  wireguard) ping="kubectl exec -ti pod-worker -- ping \$(kubectl get pod pod-worker2 --template '{{.status.podIP}}')" ;;
+  ipsec) ping='kubectl -n endor exec -ti deploy/tiefighter -- curl -XPOST deathstar.endor.svc.cluster.local/v1/request-landing' ;;
+  *) echo "ENCRYPTION=$encryption is unknown: write wireguard or ipsec" >&2; exit 2 ;;
+esac
+
 pellicle lab up --name "$lab"
-labs/wireguard.sh
+"labs/$encryption.sh"
 
 cat <<END
 
@@ -15,7 +22,8 @@ The whole took $((SECONDS - began)) s. The cluster stays up; go on by hand:
   export PATH=$PWD/bin:\$PATH
   kubectl get nodes,pods -A -o wide
   cilium status
+  cilium encryption status
   kubectl -n kube-system exec -ti ds/cilium -- cilium status
-  kubectl exec -ti pod-worker -- ping \$(kubectl get pod pod-worker2 --template '{{.status.podIP}}')
+  $ping
   make lab-down        removes it all
 END

@@ -48,11 +48,10 @@ async function reach(flags: GlobalFlags): Promise<Cluster> {
   return { client: connect(connection.credentials, CONNECT), connection };
 }
 
-/** `5m`, `90s` as milliseconds. */
-export function parseWait(text: string): number {
+/** `5m`, `90s` as milliseconds; `flag` is who asks. */
+export function parseWait(text: string, flag = '--wait-duration'): number {
   const match = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$/.exec(text);
   const [, hours = '0', minutes = '0', seconds = '0'] = match ?? [];
-  if (!match || text === '')
-    throw usage(`--wait-duration "${text}" is no duration: write for instance 90s or 5m`);
+  if (!match || text === '') throw usage(`${flag} "${text}" is no duration: write for instance 90s or 5m`);
   return (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1000;
 }

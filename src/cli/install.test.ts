@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseAllDocuments } from 'yaml';
 import type { DaemonSet, KubeObject } from '../kube/types.ts';
-import { FakeCluster, PATHS } from './testing.ts';
+import { FakeCluster, KEY_LINE, PATHS } from './testing.ts';
 
+const IPSEC = ['--set', 'encryption.enabled=true', '--set', 'encryption.type=ipsec'];
 const WIREGUARD = ['--set', 'encryption.enabled=true', '--set', 'encryption.type=wireguard'];
 
 describe('cilium install, upgrade, uninstall', () => {
@@ -87,10 +89,35 @@ Image versions       cilium             pellicle/cilium:v0.1.0: 3
       /encryption\.type is "foo": write wireguard or ipsec/,
     ],
     [
-      'ipsec',
-      ['--set', 'encryption.enabled=true', '--set', 'encryption.type=ipsec'],
+      'ipsec without a key',
+      IPSEC,
       1,
-      /cannot encrypt with IPsec yet; use --set encryption\.type=wireguard/,
+      /there is no Secret kube-system\/cilium-ipsec-keys, .* make it first with cilium encryption create-key\n$/,
+    ],
+    [
+      'ipsec without a key by another name',
+      [...IPSEC, '--set', 'encryption.ipsec.secretName=mine'],
+      1,
+      /kubectl create -n kube-system secret generic mine --from-literal=keys="3\+ rfc4106/,
+    ],
+    [
+      'ipsec for nodes',
+      [...IPSEC, '--set', 'encryption.nodeEncryption=true'],
+      1,
+      /is there for WireGuard only/,
+    ],
+    ['ipsec without the engine', [...IPSEC, '--set', 'engine.enabled=false'], 1, /needs the engine/],
+    [
+      'a key elsewhere in the Secret',
+      [...IPSEC, '--set', 'encryption.ipsec.keyFile=key'],
+      1,
+      /encryption\.ipsec\.keyFile is "key": write keys/,
+    ],
+    [
+      'a rotation by an age that is none',
+      [...IPSEC, '--set', 'encryption.ipsec.keyRotationInterval=soon'],
+      1,
+      /keyRotationInterval is "soon", which does not fit \(age at which/,
     ],
     ['no version', ['--version', 'latest'], 2, /--version "latest" is no version/],
     ['an old version', ['--version', '1.2.3'], 2, /answers to Cilium 1\.10 and later/],
@@ -127,6 +154,97 @@ Image versions       cilium             pellicle/cilium:v0.1.0: 3
       assert.equal(code, expected);
       assert.deepEqual(writes(), []);
     });
+
+  it('the lab: IPsec with the key of a Secret', async () => {
+    cluster.writeKeys(KEY_LINE);
+    const installed = await cluster.run('install', '--version', '1.14.5', ...IPSEC);
+    assert.equal(installed.code, 0, installed.err);
+    const { out } = await cluster.run('config', 'view');
+    assert.deepEqual(
+      out
+        .split('\n')
+        .filter(line => line.includes('enable-ipsec'))
+        .map(line => line.split(/ +/)),
+      [
+        ['enable-ipsec', 'true'],
+        ['enable-ipsec-key-watcher', 'true'],
+      ],
+    );
+    assert.match(out, /^ipsec-key-file +\/etc\/ipsec\/keys$/m);
+    assert.match(out, /^ipsec-key-rotation-duration +5m$/m);
+    assert.doesNotMatch(out, /wireguard|encrypt-/);
+  });
+
+  it('a Secret that has no key is refused with what is wrong, and none of it is repeated', async () => {
+    const bad = KEY_LINE.replace('3+', '16+');
+    cluster.writeKeys(bad);
+    const { code, err } = await cluster.run('install', ...IPSEC);
+    assert.equal(code, 1);
+    assert.match(
+      err,
+      /the Secret kube-system\/cilium-ipsec-keys has no key that can be used: line 1, field 1: /,
+    );
+    assert.ok(!err.includes('0001020304'));
+    assert.deepEqual(writes(), []);
+  });
+
+  it('who may not read Secrets may install all the same', async () => {
+    const forbidden = { kind: 'Status', code: 403, reason: 'Forbidden', message: 'no' };
+    cluster.server.answers.set('GET /api/v1/namespaces/kube-system/secrets/cilium-ipsec-keys', () => ({
+      status: 403,
+      body: forbidden,
+    }));
+    assert.equal((await cluster.run('install', ...IPSEC)).code, 0);
+    assert.equal((await cluster.run('status')).code, 0);
+  });
+
+  it('the type changes in one write, and the engine stays as it is', async () => {
+    cluster.writeKeys(KEY_LINE);
+    await cluster.run('install', ...WIREGUARD);
+    const engine = () =>
+      JSON.stringify(cluster.server.read<DaemonSet>(PATHS.daemonSets, 'cilium-engine', 'kube-system')?.spec);
+    const before = engine();
+    const seen: string[] = [];
+    const { onWrite } = cluster.server;
+    cluster.server.onWrite = (type, object) => {
+      if (object.metadata.name === 'cilium-config') {
+        const data = object['data'] as Record<string, string>;
+        seen.push(`${data['enable-wireguard'] ?? ''}/${data['enable-ipsec'] ?? ''}`);
+      }
+      onWrite?.(type, object);
+    };
+    for (const [flags, state] of [
+      [IPSEC, '/true'],
+      [WIREGUARD, 'true/'],
+    ] as const) {
+      seen.length = 0;
+      const { code, err } = await cluster.run('upgrade', ...flags);
+      assert.equal(code, 0, err);
+      assert.deepEqual([...new Set(seen)], [state]);
+      assert.equal(engine(), before);
+    }
+  });
+
+  it('engines stay until no node that runs seals any more', async () => {
+    await cluster.run('install', ...WIREGUARD);
+    cluster.advertise(['wireguard'], ['wireguard']);
+    for (const node of cluster.server.all(PATHS.nodes)) {
+      const conditions = [
+        { type: 'Ready', status: node.metadata.name === 'kind-worker2' ? 'Unknown' : 'True' },
+      ];
+      cluster.server.put(PATHS.nodes, { ...node, status: { ...(node['status'] as object), conditions } });
+    }
+    const off = cluster.run('upgrade', '--set', 'encryption.enabled=false');
+    const engine = () => cluster.server.read(PATHS.daemonSets, 'cilium-engine', 'kube-system');
+    await until(() => cluster.config()?.['enable-wireguard'] === undefined);
+    cluster.advertise(['none'], ['none'], ['kind-control-plane']);
+    assert.ok(engine());
+    cluster.advertise(['wireguard', 'none'], ['none'], ['kind-worker']);
+    assert.ok(engine());
+    cluster.advertise(['none'], ['none'], ['kind-worker']);
+    assert.equal((await off).code, 0);
+    assert.equal(engine(), undefined);
+  });
 
   it('tells what the cluster lacks before anything is changed', async () => {
     cluster.server.put<DaemonSet>(PATHS.daemonSets, {
@@ -175,8 +293,8 @@ Image versions       cilium             pellicle/cilium:v0.1.0: 3
       [
         'CustomResourceDefinition',
         'CustomResourceDefinition',
-        'ConfigMap',
         'DaemonSet',
+        'ConfigMap',
         'DaemonSet',
         'Deployment',
       ],
@@ -274,3 +392,11 @@ Image versions       cilium             pellicle/cilium:v0.1.0: 3
     }
   });
 });
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!condition()) {
+    if (performance.now() > deadline) assert.fail(`never became true: ${condition}`);
+    await sleep(2);
+  }
+}

@@ -1,5 +1,6 @@
 /** The tree of commands. What a command does is loaded only when it is called: help has to be there at once. */
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { PROFILES } from '../proto/keys/generate.ts';
 import { type CommandContext, commandContext, type GlobalFlags } from './context.ts';
 import { Failure, usage } from './failure.ts';
 import { CILIUM_VERSION, version } from './root.ts';
@@ -43,7 +44,7 @@ export function createProgram(
 ): Command {
   const program = new Command(name);
   program
-    .description('Encrypts the traffic between the pods of a Kubernetes cluster, with WireGuard')
+    .description('Encrypts the traffic between the pods of a Kubernetes cluster, with WireGuard or IPsec')
     .option('--kubeconfig <file>', 'Path of the kubeconfig (else $KUBECONFIG, else ~/.kube/config)')
     .option('--context <name>', 'Context of the kubeconfig')
     .option('-n, --namespace <name>', 'Namespace of the installation', 'kube-system')
@@ -73,6 +74,7 @@ export function createProgram(
 
   addInstallation(program, act);
   addLooks(program, act);
+  addEncryption(program, act);
   addConfig(program, act);
   addCompletion(program, name, terminal);
   if (lab) program.command('lab').description('A cluster in miniature on this machine: up, down, status');
@@ -95,6 +97,7 @@ function addInstallation(program: Command, act: Act): void {
   install.addHelpText(
     'after',
     `\nExamples:\n  cilium install --version ${CILIUM_VERSION} --set encryption.enabled=true --set encryption.type=wireguard\n` +
+      `  cilium encryption create-key && cilium install --version ${CILIUM_VERSION} --set encryption.enabled=true --set encryption.type=ipsec\n` +
       '  cilium install --values values.yaml --wait\n\nAll values: deploy/values.yaml\n',
   );
   withValues(program.command('upgrade'), 'Change an installation; values given earlier stay')
@@ -131,23 +134,6 @@ function addLooks(program: Command, act: Act): void {
         (await import('./commands/status.ts')).status(context, flags as never),
       ),
     );
-  const encryption = program
-    .command('encryption')
-    .alias('encrypt')
-    .description('Look at the encryption between the nodes');
-  encryption
-    .command('status')
-    .description('Show how the nodes encrypt, as their agents tell it')
-    .option('--agent-pod-selector <selector>', 'Labels of the agents', 'k8s-app=cilium')
-    .option('--node <name>', 'Ask one node only')
-    .option('--per-node-details', 'Show every node by itself')
-    .option('--wait-duration <duration>', 'How long to wait for answers', '1m')
-    .addOption(output())
-    .action(
-      act('determine encryption status', async (context, flags) =>
-        (await import('./commands/encryption.ts')).encryptionStatus(context, flags as never),
-      ),
-    );
   program
     .command('version')
     .description('Show the version of this program and of what runs in the cluster')
@@ -155,6 +141,64 @@ function addLooks(program: Command, act: Act): void {
     .action(
       act('show the version', async (context, flags) =>
         (await import('./commands/version.ts')).printVersion(context, flags as never),
+      ),
+    );
+}
+
+function addEncryption(program: Command, act: Act): void {
+  const encryption = program
+    .command('encryption')
+    .alias('encrypt')
+    .description(
+      'Look at the encryption between the nodes, and at the key of IPsec; make and rotate that key',
+    );
+  encryption
+    .command('status')
+    .description('Show how the nodes encrypt, as their agents tell it')
+    .option('--agent-pod-selector <selector>', 'Labels of the agents', 'k8s-app=cilium')
+    .option('--node <name>', 'Ask one node only')
+    .option('--per-node-details', 'Show every node by itself')
+    .option('--wait-duration <duration>', 'How long to wait for answers', '1m')
+    .addOption(output('yaml'))
+    .addHelpText('after', exampleText('status', 'status --node kind-worker --per-node-details'))
+    .action(
+      act('determine encryption status', async (context, flags) =>
+        (await import('./commands/encryption-status.ts')).encryptionStatus(context, flags as never),
+      ),
+    );
+  encryption
+    .command('create-key')
+    .description('Make the Secret with a first key for IPsec')
+    .addOption(authAlgo().default('rfc4106-gcm-aes'))
+    .addHelpText('after', exampleText('create-key', 'create-key --auth-algo rfc4106-gcm-aes-256'))
+    .action(
+      act('create IPsec key', async (context, flags) =>
+        (await import('./commands/encryption-keys.ts')).createKey(context, flags as never),
+      ),
+    );
+  encryption
+    .command('rotate-key')
+    .description('Put a new key for IPsec in the place of the one in use; no packet is lost')
+    .addOption(authAlgo('as the key before'))
+    .option('--wait', 'Wait until every node seals with the new key and the old one is gone')
+    .option('--timeout <duration>', 'How long', '5m')
+    .option('--force', 'Also while a rotation is in progress, or when the Secret has no key that can be used')
+    .addHelpText('after', exampleText('rotate-key --wait', 'rotate-key --auth-algo cbc-aes-sha512 --wait'))
+    .action(
+      act('rotate IPsec key', async (context, flags) =>
+        (await import('./commands/rotate-key.ts')).rotateKey(context, flags as never),
+      ),
+    );
+  encryption
+    .command('key-status')
+    .alias('ks')
+    .description('Show id, algorithm, age and fingerprint of the key for IPsec')
+    .option('--show-key', 'Show the key itself too')
+    .addOption(output('yaml'))
+    .addHelpText('after', exampleText('key-status', 'key-status -o json', 'key-status --show-key'))
+    .action(
+      act('show IPsec key', async (context, flags) =>
+        (await import('./commands/encryption-keys.ts')).keyStatus(context, flags as never),
       ),
     );
 }
@@ -255,8 +299,18 @@ function refused(flags: string, why: string): Option {
   });
 }
 
-function output(): Option {
-  return new Option('-o, --output <format>', 'Output format').choices(['summary', 'json']).default('summary');
+function output(...more: string[]): Option {
+  const formats = ['summary', 'json', ...more];
+  return new Option('-o, --output <format>', 'Output format').choices(formats).default('summary');
+}
+
+function authAlgo(preset?: string): Option {
+  const about = `Algorithms of the key${preset ? ` (default: ${preset})` : ''}`;
+  return new Option('--auth-algo <name>', about).choices(Object.keys(PROFILES));
+}
+
+function exampleText(...commands: string[]): string {
+  return `\nExamples:\n${commands.map(command => `  cilium encryption ${command}\n`).join('')}`;
 }
 
 function collect(value: string, earlier: string[] | undefined): string[] {

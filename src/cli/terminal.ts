@@ -8,6 +8,8 @@ export interface Terminal {
   colour(name: Colour, text: string): string;
   /** Aborted by the first Ctrl-C; the second one quits. */
   readonly signal: AbortSignal;
+  /** Width of stderr when that is a terminal, where a line can be written over; else undefined. */
+  readonly columns?: number | undefined;
 }
 
 export type Colour = 'red' | 'green' | 'yellow' | 'blue' | 'magenta' | 'cyan';
@@ -37,6 +39,9 @@ export function systemTerminal(): Terminal {
     err: text => void process.stderr.write(text),
     colour: (name, text) => (colours ? `\x1b[${CODES[name]}m${text}\x1b[0m` : text),
     signal: abort.signal,
+    get columns() {
+      return process.stderr.isTTY && process.env['TERM'] !== 'dumb' ? process.stderr.columns : undefined;
+    },
   };
 }
 
@@ -47,6 +52,31 @@ export async function slowly<T>(terminal: Terminal, what: string, work: Promise<
     return await work;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Tells on stderr how far something is: in one line that changes, or, where nobody looks, in a line for each change. */
+export class Progress {
+  readonly #terminal: Terminal;
+  #shown = '';
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  show(text: string): void {
+    if (text === this.#shown) return;
+    this.#shown = text;
+    const { columns } = this.#terminal;
+    const line = `⌛ ${text}`;
+    if (columns === undefined) this.#terminal.err(`${line}\n`);
+    else this.#terminal.err(`\r\x1b[2K${line.length < columns ? line : `${line.slice(0, columns - 3)}…`}`);
+  }
+
+  /** Takes the changing line away. */
+  end(): void {
+    if (this.#terminal.columns !== undefined && this.#shown !== '') this.#terminal.err('\r\x1b[2K');
+    this.#shown = '';
   }
 }
 

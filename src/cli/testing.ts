@@ -12,10 +12,14 @@ import type {
   KubeObject,
   Node,
   Pod,
+  Secret,
   Service,
 } from '../kube/types.ts';
 import { UNINSTALL_KEY } from '../model/config.ts';
+import { EPOCHS_ANNOTATION, formatAdvertisement } from '../model/epochs/advertisement.ts';
+import type { Epoch } from '../model/epochs/epoch.ts';
 import { CLEANED_UP_ANNOTATION, PUBLIC_KEY_ANNOTATION } from '../model/node.ts';
+import { type KeySecret, readKeySecret } from '../operator/keysecret.ts';
 import { main } from './program.ts';
 
 export const PATHS = {
@@ -35,8 +39,10 @@ export interface Outcome {
   err: string;
 }
 
-const NODE_NAMES = ['kind-control-plane', 'kind-worker', 'kind-worker2'];
+export const NODE_NAMES = ['kind-control-plane', 'kind-worker', 'kind-worker2'];
 const BOOT = 'b00t0000-0000-0000-0000-000000000000';
+/** A Secret as people write it. */
+export const KEY_LINE = '3+ rfc4106(gcm(aes)) 000102030405060708090a0b0c0d0e0f10111213 128';
 
 export class FakeCluster {
   readonly server = new FakeApiServer();
@@ -100,6 +106,28 @@ export class FakeCluster {
     const kubeconfig = args[0] === '__complete' ? [] : ['--kubeconfig', join(this.#folder, 'config')];
     outcome.code = await main({ name: 'cilium' }, [...args, ...kubeconfig], terminal);
     return outcome;
+  }
+
+  /** Puts the Secret with the key there, as kubectl would. */
+  writeKeys(keys: string, name = 'cilium-ipsec-keys'): void {
+    this.server.put<Secret>(PATHS.secrets, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name, namespace: 'kube-system', creationTimestamp: new Date().toISOString() },
+      data: { keys: Buffer.from(keys).toString('base64') },
+    });
+  }
+
+  keys(): KeySecret | undefined {
+    const secret = this.server.read<Secret>(PATHS.secrets, 'cilium-ipsec-keys', 'kube-system');
+    return secret && readKeySecret(secret);
+  }
+
+  /** Lets nodes (else: all) tell what they open and seal with. */
+  advertise(opens: Epoch[], seals: Epoch[], nodes = NODE_NAMES): void {
+    const text = formatAdvertisement({ incarnation: BOOT, serial: 1, opens, seals, refuses: [] });
+    for (const name of nodes)
+      this.server.put<CiliumNode>(PATHS.ciliumNodes, fakeCiliumNode(name, { [EPOCHS_ANNOTATION]: text }));
   }
 
   config(): Record<string, string> | undefined {
@@ -186,7 +214,12 @@ function fakeNode(name: string, index: number): Node {
 }
 
 function fakeCiliumNode(name: string, annotations: Record<string, string>): CiliumNode {
-  return { apiVersion: 'cilium.io/v2', kind: 'CiliumNode', metadata: { name, annotations }, spec: {} };
+  return {
+    apiVersion: 'cilium.io/v2',
+    kind: 'CiliumNode',
+    metadata: { name, annotations },
+    spec: { bootid: BOOT },
+  };
 }
 
 function fakePod(owner: DaemonSet | Deployment, name: string, nodeName: string | undefined): Pod {

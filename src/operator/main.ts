@@ -46,7 +46,7 @@ export async function runOperator(args: string[], version: string, env = process
       async term => {
         metrics.leader = true;
         log('leading');
-        await operate({ client, recorder, metrics, log, pools: config.pools }, term);
+        await operate({ client, recorder, metrics, log, ...config.work }, term);
         metrics.leader = false;
       },
       stop.signal,
@@ -75,8 +75,15 @@ async function readConfig(client: KubeClient, { namespace, name }: Flags['config
   );
   const parsed = parseConfig(data);
   if ('problems' in parsed) throw new Error(`ConfigMap ${namespace}/${name}: ${parsed.problems.join('; ')}`);
-  const { ipam } = parsed.config;
-  return { ipam, pools: ipam === 'cluster-pool' ? poolsOf(data) : [] };
+  const { ipam, encryption, ipsec } = parsed.config;
+  const { secretName, keyRotationInterval: interval } = ipsec;
+  return {
+    ipam,
+    work: {
+      pools: ipam === 'cluster-pool' ? poolsOf(data) : [],
+      ...(encryption === 'ipsec' && { key: { namespace, secretName, interval } }),
+    },
+  };
 }
 
 function parseFlags(args: string[], version: string): Flags {

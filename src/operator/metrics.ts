@@ -7,6 +7,9 @@ export class Metrics {
   podCIDRsAllocated = 0;
   podCIDRsExhausted = 0;
   errors = 0;
+  readonly keyRotations = { age: 0, use: 0 };
+  /** Absent unless the cluster encrypts with IPsec. */
+  key: { usable: boolean; rotating: boolean; id?: number; ageSeconds?: number } | undefined;
 
   text(version: string): string {
     return [
@@ -37,8 +40,35 @@ export class Metrics {
       family('cilium_operator_errors_total', 'counter', 'Requests to the API server that failed', [
         ['', this.errors],
       ]),
+      ...this.#keyFamilies(),
       family('process_resident_memory_bytes', 'gauge', 'Resident memory', [['', process.memoryUsage.rss()]]),
     ].join('');
+  }
+
+  #keyFamilies(): string[] {
+    const { key } = this;
+    if (!key) return [];
+    const families = [
+      family(
+        'cilium_operator_key_rotations_total',
+        'counter',
+        'Keys for IPsec that this operator made, because the one before was old or worn',
+        Object.entries(this.keyRotations).map(([cause, number]) => [`{cause="${cause}"}`, number]),
+      ),
+      family('cilium_operator_key_usable', 'gauge', 'Whether the Secret has a key that can be used', [
+        ['', key.usable ? 1 : 0],
+      ]),
+      family('cilium_operator_key_rotation_in_progress', 'gauge', 'Whether nodes still move to the key', [
+        ['', key.rotating ? 1 : 0],
+      ]),
+    ];
+    if (key.id !== undefined && key.ageSeconds !== undefined)
+      families.push(
+        family('cilium_operator_key_age_seconds', 'gauge', 'Age of the key', [
+          [`{key_id="${key.id}"}`, key.ageSeconds],
+        ]),
+      );
+    return families;
   }
 }
 

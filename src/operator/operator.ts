@@ -14,6 +14,7 @@ import {
   UNMANAGED_GRACE,
   unmanagedDnsPods,
 } from './garbage.ts';
+import { KeyTender } from './keytender.ts';
 import type { Metrics } from './metrics.ts';
 import { nextPodCIDR, type Pool } from './pool.ts';
 
@@ -23,12 +24,17 @@ export interface OperatorOptions {
   metrics: Metrics;
   /** Empty unless ipam is cluster-pool. */
   pools: Pool[];
+  /** The key to look after; absent unless the cluster encrypts with IPsec. */
+  key?: { namespace: string; secretName: string; interval: number };
   log: (message: string) => void;
   now?: () => number;
   /** Milliseconds between rounds over nodes, and over endpoints. */
   nodeRound?: number;
   endpointRound?: number;
   dnsRound?: number;
+  keyRound?: number;
+  /** Unix milliseconds. */
+  wallClock?: () => number;
 }
 
 const PAGE = 500;
@@ -37,11 +43,12 @@ const PAGE = 500;
 export async function operate(options: OperatorOptions, signal: AbortSignal): Promise<void> {
   const operator = new Operator(options);
   operator.start();
-  const { nodeRound = 1_000, endpointRound = 30_000, dnsRound = 5_000 } = options;
+  const { nodeRound = 1_000, endpointRound = 30_000, dnsRound = 5_000, keyRound = 1_000 } = options;
   await Promise.all([
     rounds(nodeRound, signal, options, () => operator.tendNodes()),
     rounds(endpointRound, signal, options, () => operator.tendEndpoints()),
     rounds(dnsRound, signal, options, () => operator.tendDns()),
+    ...(options.key ? [rounds(keyRound, signal, options, () => operator.tendKey())] : []),
   ]);
   operator.stop();
 }
@@ -50,6 +57,7 @@ class Operator {
   readonly #options: OperatorOptions;
   readonly #nodes;
   readonly #ciliumNodes;
+  readonly #key: KeyTender | undefined;
   readonly #deletedNodes = new Set<string>();
   readonly #orphanNodes = new Orphans();
   readonly #orphanEndpoints = new Orphans();
@@ -69,16 +77,19 @@ class Operator {
       },
     });
     this.#ciliumNodes = new Reflector(client, CILIUMNODES, { log });
+    this.#key = options.key && new KeyTender({ ...options, ...options.key });
   }
 
   start(): void {
     this.#nodes.start();
     this.#ciliumNodes.start();
+    this.#key?.start();
   }
 
   stop(): void {
     this.#nodes.stop();
     this.#ciliumNodes.stop();
+    this.#key?.stop();
   }
 
   async tendNodes(): Promise<void> {
@@ -91,6 +102,11 @@ class Operator {
     }
     if (this.#options.pools.length > 0) await this.#introduce();
     for (const pool of this.#options.pools) await this.#allocate(pool);
+  }
+
+  async tendKey(): Promise<void> {
+    await Promise.all([this.#nodes.synced, this.#ciliumNodes.synced]);
+    await this.#key?.tend(this.#nodes.items(), this.#ciliumNodes.items());
   }
 
   async tendEndpoints(): Promise<void> {

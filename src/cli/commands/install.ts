@@ -60,7 +60,7 @@ export async function install(context: CommandContext, flags: InstallFlags): Pro
   await slowly(
     terminal,
     'Checking what the cluster can do',
-    preflight(client, facts, shape, settings, allOf(stages)),
+    preflight(client, facts, shape, settings, { namespace, manifests: allOf(stages) }),
   );
   await slowly(terminal, 'Having the API server check the objects', tryApply(client, stages));
   const release = { values, version, ciliumVersion, configKeys: Object.keys(config) };

@@ -18,6 +18,7 @@ import { CONFIG_NAME } from '../install/config.ts';
 import { readOr } from '../install/facts.ts';
 import { AGENT, ENGINE, OPERATOR } from '../install/labels.ts';
 import { readRelease } from '../install/release.ts';
+import { lookAtKeys } from '../keys.ts';
 import { formatStatus, stateOf } from '../status/format.ts';
 import { type Observed, reportOf, type StatusReport } from '../status/report.ts';
 import { slowly, type Terminal } from '../terminal.ts';
@@ -60,18 +61,21 @@ export async function waitForStatus(context: CommandContext, patience: number): 
 }
 
 export async function observe(client: KubeClient, namespace: string): Promise<Observed> {
-  const [agent, engine, operator, config, pods, nodes, ciliumNodes, endpoints, release] = await Promise.all([
-    readOr(client, DAEMONSETS, AGENT, namespace),
-    readOr(client, DAEMONSETS, ENGINE, namespace),
-    readOr(client, DEPLOYMENTS, OPERATOR, namespace),
-    readOr(client, CONFIGMAPS, CONFIG_NAME, namespace),
-    client.list(PODS).then(list => list.items),
-    client.list(NODES).then(list => list.items),
-    listOr(client, CILIUMNODES),
-    listOr(client, CILIUMENDPOINTS),
-    // People may look at the state without being allowed to read Secrets.
-    readRelease(client, namespace).catch(() => undefined),
-  ]);
+  const [agent, engine, operator, config, pods, nodes, ciliumNodes, endpoints, release, found] =
+    await Promise.all([
+      readOr(client, DAEMONSETS, AGENT, namespace),
+      readOr(client, DAEMONSETS, ENGINE, namespace),
+      readOr(client, DEPLOYMENTS, OPERATOR, namespace),
+      readOr(client, CONFIGMAPS, CONFIG_NAME, namespace),
+      client.list(PODS).then(list => list.items),
+      client.list(NODES).then(list => list.items),
+      listOr(client, CILIUMNODES),
+      listOr(client, CILIUMENDPOINTS),
+      // People may look at the state without being allowed to read Secrets.
+      readRelease(client, namespace).catch(() => undefined),
+      lookAtKeys(client, namespace),
+    ]);
+  const keys = config?.data?.['enable-ipsec'] === 'true' ? found : undefined;
   const { version, ciliumVersion } = release ?? {};
   return {
     agent,
@@ -81,6 +85,7 @@ export async function observe(client: KubeClient, namespace: string): Promise<Ob
     pods,
     nodes,
     ciliumNodes,
+    keys,
     endpoints,
     namespace,
     version,

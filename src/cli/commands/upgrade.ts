@@ -1,10 +1,15 @@
 /** `cilium upgrade`: the installation's values with changes, brought to the cluster without a break in the traffic. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import type { KubeClient } from '../../kube/client.ts';
+import { DAEMONSETS, NODES } from '../../kube/types.ts';
+import { moveTo } from '../../operator/advertised.ts';
+import { aliveNodes } from '../../operator/rotation.ts';
 import { type CommandContext, parseWait } from '../context.ts';
 import { Failure, usage } from '../failure.ts';
-import { applyAll, dropConfigKeys, removeEngines, tryApply } from '../install/apply.ts';
+import { applyAll, removeEngines, tryApply } from '../install/apply.ts';
 import { configOf } from '../install/config.ts';
-import { readFacts, shapeOf } from '../install/facts.ts';
+import { readFacts, readOr, shapeOf } from '../install/facts.ts';
 import { ENGINE } from '../install/labels.ts';
 import { allOf, installationObjects, manifestText } from '../install/objects.ts';
 import { preflight } from '../install/preflight.ts';
@@ -13,6 +18,7 @@ import { announce, checkVersion } from '../install/versions.ts';
 import { version } from '../root.ts';
 import { slowly } from '../terminal.ts';
 import { merge, settingsOf, valuesOfFlags } from '../values/values.ts';
+import { readWords } from './encryption-keys.ts';
 import type { InstallFlags } from './install.ts';
 import { waitForStatus } from './status.ts';
 
@@ -20,6 +26,9 @@ export interface UpgradeFlags extends InstallFlags {
   reuseValues?: boolean;
   resetValues?: boolean;
 }
+
+const BETWEEN_LOOKS = 250;
+const MOVE_PATIENCE = 60_000;
 
 /**
  * Values given earlier stay unless --reset-values is given: a change of one value must never switch encryption off
@@ -55,14 +64,10 @@ export async function upgrade(context: CommandContext, flags: UpgradeFlags): Pro
   if (flags.dryRunHelmValues) return terminal.out(stringify(values));
   if (flags.dryRun) return terminal.out(manifestText(stages));
 
-  await preflight(client, facts, shape, settings, allOf(stages));
+  await preflight(client, facts, shape, settings, { namespace, manifests: allOf(stages) });
   await tryApply(client, stages);
-  const hasEngine = stages.workloads.some(({ object }) => object.metadata.name === ENGINE);
-  if (!hasEngine)
-    await slowly(terminal, 'Stopping the engines', removeEngines(client, namespace, terminal.signal));
   const obsolete = release.configKeys.filter(key => !Object.hasOwn(config, key));
-  await dropConfigKeys(client, namespace, obsolete);
-  await slowly(terminal, 'Applying the changes', applyAll(client, stages, terminal.signal));
+  await slowly(terminal, 'Applying the changes', applyAll(client, stages, terminal.signal, obsolete));
   await writeRelease(client, namespace, {
     values,
     version,
@@ -70,5 +75,41 @@ export async function upgrade(context: CommandContext, flags: UpgradeFlags): Pro
     state: 'deployed',
     configKeys: Object.keys(config),
   });
+  if (stages.engines.length === 0) await dismissEngines(context);
   if (flags.wait) await waitForStatus(context, patience);
+}
+
+/** Engines carry what is sealed until no node seals any more. */
+async function dismissEngines(context: CommandContext): Promise<void> {
+  const { client } = await context.cluster();
+  const { terminal } = context;
+  const { namespace } = context.flags;
+  if (!(await readOr(client, DAEMONSETS, ENGINE, namespace))) return;
+  const deadline = performance.now() + MOVE_PATIENCE;
+  const left = () => stillSealing(client);
+  await slowly(
+    terminal,
+    'Waiting until no node seals any more',
+    (async () => {
+      while ((await left()).length > 0 && performance.now() < deadline)
+        await sleep(BETWEEN_LOOKS, undefined, { signal: terminal.signal });
+    })(),
+  );
+  const names = await left();
+  if (names.length > 0)
+    return void terminal.err(
+      `⚠️  ${names.join(', ')} still ${names.length === 1 ? 'has' : 'have'} sealed traffic: the engines are left running, "cilium upgrade" takes them away later\n`,
+    );
+  await slowly(terminal, 'Stopping the engines', removeEngines(client, namespace, terminal.signal));
+}
+
+/** Nodes that run and open or seal anything. */
+async function stillSealing(client: KubeClient): Promise<string[]> {
+  const [words, nodes] = await Promise.all([readWords(client), client.list(NODES)]);
+  const alive = aliveNodes(nodes.items);
+  const { behind, opening, sealing } = moveTo(
+    'none',
+    words.filter(({ name }) => alive.has(name)),
+  );
+  return [...behind, ...opening, ...sealing];
 }

@@ -11,7 +11,6 @@ import {
   PODS,
 } from '../../kube/types.ts';
 import { Failure } from '../failure.ts';
-import { CONFIG_NAME } from './config.ts';
 import { readOr } from './facts.ts';
 import { ENGINE } from './labels.ts';
 import { allOf, type Manifest, type Stages } from './objects.ts';
@@ -23,12 +22,21 @@ export async function tryApply(client: KubeClient, stages: Stages): Promise<void
   await Promise.all(allOf(stages).map(manifest => applyOne(client, manifest, true)));
 }
 
-/** Applies stage by stage. What was made and had not been there before is taken away again when something fails. */
-export async function applyAll(client: KubeClient, stages: Stages, signal: AbortSignal): Promise<void> {
+/**
+ * Applies stage by stage. What was made and had not been there before is taken away again when something fails.
+ * `obsolete` are keys of cilium-config that are to go.
+ */
+export async function applyAll(
+  client: KubeClient,
+  stages: Stages,
+  signal: AbortSignal,
+  obsolete: string[] = [],
+): Promise<void> {
   const made: Manifest[] = [];
   const existing = new Set<Manifest>();
   try {
-    for (const stage of [stages.definitions, stages.access, stages.workloads]) {
+    const { definitions, access, engines, config, workloads } = stages;
+    for (const stage of [definitions, access, engines, config, workloads]) {
       await Promise.all(
         stage.map(async manifest => {
           const { name, namespace } = manifest.object.metadata;
@@ -36,13 +44,14 @@ export async function applyAll(client: KubeClient, stages: Stages, signal: Abort
         }),
       );
       signal.throwIfAborted();
+      if (stage === config) await exchangeKeys(client, config, obsolete);
       await Promise.all(
         stage.map(async manifest => {
           await applyOne(client, manifest);
           if (!existing.has(manifest)) made.push(manifest);
         }),
       );
-      if (stage === stages.definitions) await established(client, stage, signal);
+      if (stage === definitions) await established(client, stage, signal);
     }
   } catch (error) {
     await removeAll(client, made).catch(() => {});
@@ -50,13 +59,19 @@ export async function applyAll(client: KubeClient, stages: Stages, signal: Abort
   }
 }
 
-/** Takes out of cilium-config the keys that the last installation wrote and this one does not. */
-export async function dropConfigKeys(client: KubeClient, namespace: string, keys: string[]): Promise<void> {
-  const config = await readOr(client, CONFIGMAPS, CONFIG_NAME, namespace);
-  const left = keys.filter(key => Object.hasOwn(config?.data ?? {}, key));
-  if (left.length === 0) return;
-  const data = Object.fromEntries(left.map(key => [key, null]));
-  await client.patch<ConfigMap>(CONFIGMAPS, CONFIG_NAME, namespace, { data }, 'merge');
+/**
+ * Takes out of cilium-config the keys that the last installation wrote and this one does not, and brings in the new ones in
+ * the same write: agents act on what they see, and must never see neither type of encryption asked for, or both.
+ */
+async function exchangeKeys(client: KubeClient, wanted: Manifest[], obsolete: string[]): Promise<void> {
+  for (const { object } of wanted) {
+    const { name, namespace } = object.metadata;
+    const there = await readOr(client, CONFIGMAPS, name, namespace);
+    const left = obsolete.filter(key => Object.hasOwn(there?.data ?? {}, key));
+    if (left.length === 0) continue;
+    const data = { ...(object as ConfigMap).data, ...Object.fromEntries(left.map(key => [key, null])) };
+    await client.patch<ConfigMap>(CONFIGMAPS, name, namespace, { data }, 'merge');
+  }
 }
 
 /** Deletes what is there of these objects, the last made first. */

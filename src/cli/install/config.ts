@@ -1,7 +1,6 @@
 /** The ConfigMap `cilium-config`: what the agents and the operator go by. */
 import { parseConfig } from '../../model/config.ts';
 import { Failure } from '../failure.ts';
-import { version } from '../root.ts';
 import type { Settings } from '../values/values.ts';
 
 export const CONFIG_NAME = 'cilium-config';
@@ -16,8 +15,8 @@ export interface ClusterShape {
 
 /** Throws a Failure when values contradict each other, or ask for what this version cannot do. */
 export function configOf(settings: Settings, cluster: ClusterShape): Record<string, string> {
-  refuseIpsec(settings);
-  const { encryption, ipam, prometheus } = settings;
+  refuseContradictions(settings);
+  const { ipam, prometheus } = settings;
   const pool = ipam.operator;
   const config: Record<string, string> = {
     'cluster-name': cluster.clusterName,
@@ -42,15 +41,7 @@ export function configOf(settings: Settings, cluster: ClusterShape): Record<stri
         'cluster-pool-ipv6-cidr': pool.clusterPoolIPv6PodCIDRList.join(' '),
         'cluster-pool-ipv6-mask-size': String(pool.clusterPoolIPv6MaskSize),
       }),
-    ...(encryption.enabled && {
-      'enable-wireguard': 'true',
-      'wireguard-persistent-keepalive': encryption.wireguard.persistentKeepalive,
-    }),
-    ...(encryption.enabled &&
-      encryption.nodeEncryption && {
-        'encrypt-node': 'true',
-        'node-encryption-opt-out-labels': encryption.nodeEncryptionOptOutLabels,
-      }),
+    ...encryptionConfig(settings),
     'prometheus-serve-addr': prometheus.enabled ? listenAddress(prometheus.address, prometheus.port) : '',
     'agent-health-port': String(settings.healthPort),
     ...Object.fromEntries(Object.entries(settings.extraConfig).map(([key, value]) => [key, String(value)])),
@@ -65,14 +56,45 @@ export function refuseProblems(config: Record<string, string>): void {
   if ('problems' in parsed) throw new Failure(parsed.problems.join('; '));
 }
 
-function refuseIpsec({ encryption }: Settings): void {
-  if (encryption.enabled && encryption.type === 'ipsec')
-    throw new Failure(
-      `encryption.type=ipsec: Pellicle ${version} cannot encrypt with IPsec yet; use --set encryption.type=wireguard`,
-    );
-  if (encryption.nodeEncryption && !encryption.enabled)
+/** Keys of the chosen type only: what is not there is switched off. */
+function encryptionConfig({ encryption }: Settings): Record<string, string> {
+  const { enabled, type, nodeEncryption, nodeEncryptionOptOutLabels, wireguard, ipsec } = encryption;
+  if (!enabled) return {};
+  if (type === 'ipsec')
+    return {
+      'enable-ipsec': 'true',
+      'ipsec-secret-name': ipsec.secretName,
+      'ipsec-key-file': `${ipsec.mountPath.replace(/\/+$/, '')}/${ipsec.keyFile}`,
+      'enable-ipsec-key-watcher': String(ipsec.keyWatcher),
+      'ipsec-key-rotation-duration': ipsec.keyRotationDuration,
+      'ipsec-key-rotation-interval': ipsec.keyRotationInterval,
+      'ipsec-key-packet-limit': String(ipsec.keyPacketLimit),
+      'ipsec-encapsulation': ipsec.encapsulation,
+      ...(ipsec.interface && { 'encrypt-interface': ipsec.interface }),
+    };
+  return {
+    'enable-wireguard': 'true',
+    'wireguard-persistent-keepalive': wireguard.persistentKeepalive,
+    ...(nodeEncryption && {
+      'encrypt-node': 'true',
+      'node-encryption-opt-out-labels': nodeEncryptionOptOutLabels,
+    }),
+  };
+}
+
+function refuseContradictions({ encryption, engine }: Settings): void {
+  const { enabled, type, nodeEncryption } = encryption;
+  if (nodeEncryption && !enabled)
     throw new Failure(
       'encryption.nodeEncryption is true while encryption.enabled is false: add --set encryption.enabled=true --set encryption.type=wireguard',
+    );
+  if (nodeEncryption && type === 'ipsec')
+    throw new Failure(
+      'encryption.nodeEncryption is there for WireGuard only: use --set encryption.type=wireguard, or --set encryption.nodeEncryption=false',
+    );
+  if (enabled && type === 'ipsec' && !engine.enabled)
+    throw new Failure(
+      'encryption.type=ipsec needs the engine, which engine.enabled=false leaves out: add --set engine.enabled=true',
     );
 }
 

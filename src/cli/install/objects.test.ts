@@ -14,6 +14,7 @@ describe('installation objects', () => {
     return allOf(installationObjects({ settings, config, namespace }));
   };
   const wireguard = { encryption: { enabled: true, type: 'wireguard' } };
+  const ipsec = { encryption: { enabled: true, type: 'ipsec' } };
   const named = <T>(all: Manifest[], kind: string, name: string): T => {
     const found = all.find(({ object }) => object.kind === kind && object.metadata.name === name);
     assert.ok(found, `${kind} ${name}`);
@@ -32,7 +33,10 @@ describe('installation objects', () => {
       ({ object }) => `${object.kind} ${object.metadata.namespace} ${object.metadata.name}`,
     );
     assert.equal(new Set(names).size, names.length);
-    assert.doesNotMatch(manifestText({ definitions: all, access: [], workloads: [] }), /[&*]a\d/);
+    assert.doesNotMatch(
+      manifestText({ definitions: all, access: [], engines: [], config: [], workloads: [] }),
+      /[&*]a\d/,
+    );
   });
 
   it('the engine is there only where something is encrypted, and is never rolled', () => {
@@ -73,14 +77,34 @@ describe('installation objects', () => {
     assert.ok(context?.capabilities?.add?.includes('NET_ADMIN'));
   });
 
-  it('nobody may read Secrets, exec, or do everything', () => {
-    for (const { object } of objects(wireguard))
+  it('nobody may read Secrets but the one with the key, exec, or do everything', () => {
+    for (const { object } of [...objects(wireguard), ...objects(ipsec)])
       for (const rule of (object['rules'] as PolicyRule[] | undefined) ?? []) {
         assert.ok(
           !rule.verbs.includes('*') && !rule.resources?.includes('*') && !rule.apiGroups?.includes('*'),
         );
-        assert.ok(!rule.resources?.some(resource => ['secrets', 'pods/exec'].includes(resource)));
+        assert.ok(!rule.resources?.includes('pods/exec'));
+        if (!rule.resources?.includes('secrets')) continue;
+        assert.equal(object.kind, 'Role');
+        assert.deepEqual(rule.resourceNames, ['cilium-ipsec-keys']);
       }
+  });
+
+  it('the operator may write the key only where it rotates one', () => {
+    const verbs = (values: Parameters<typeof settingsOf>[0]) =>
+      named<{ rules: PolicyRule[] }>(objects(values), 'Role', 'cilium-operator').rules.find(({ resources }) =>
+        resources?.includes('secrets'),
+      )?.verbs;
+    assert.deepEqual(verbs(ipsec), ['get', 'list', 'watch', 'update', 'patch']);
+    assert.equal(verbs(wireguard), undefined);
+  });
+
+  it('one engine serves both types', () => {
+    const engine = (values: Parameters<typeof settingsOf>[0]) =>
+      named<DaemonSet>(objects(values), 'DaemonSet', 'cilium-engine');
+    assert.deepEqual(engine(ipsec), engine(wireguard));
+    const [container] = engine(ipsec).spec.template.spec.containers;
+    assert.deepEqual(container?.command, ['cilium-engine-init', 'cilium_wg0', 'cilium_esp0']);
   });
 
   it('the configuration is one that agents take', () => {
@@ -90,6 +114,13 @@ describe('installation objects', () => {
       { encryption: { ...wireguard.encryption, nodeEncryption: true } },
       { prometheus: { enabled: false }, MTU: 9000 },
       { prometheus: { address: '::1' } },
+      ipsec,
+      {
+        encryption: {
+          ...ipsec.encryption,
+          ipsec: { keyRotationInterval: '720h', keyPacketLimit: 1_000_000 },
+        },
+      },
     ]) {
       const config = named<{ data: Record<string, string> }>(
         objects(values),
@@ -98,7 +129,7 @@ describe('installation objects', () => {
       ).data;
       const parsed = parseConfig(config);
       assert.ok('config' in parsed, JSON.stringify(parsed));
-      assert.equal(parsed.config.encryption, 'encryption' in values ? 'wireguard' : 'disabled');
+      assert.equal(parsed.config.encryption, 'encryption' in values ? values.encryption?.type : 'disabled');
     }
   });
 });

@@ -20,8 +20,17 @@ export interface Manifest {
   object: KubeObject;
 }
 
-/** Applied one after the other; within a stage the order does not matter. */
-export type Stages = { definitions: Manifest[]; access: Manifest[]; workloads: Manifest[] };
+/**
+ * Applied one after the other; within a stage the order does not matter. Engines run before the configuration asks for what
+ * they do, and agents that follow the configuration by themselves are there before those of a new version.
+ */
+export interface Stages {
+  definitions: Manifest[];
+  access: Manifest[];
+  engines: Manifest[];
+  config: Manifest[];
+  workloads: Manifest[];
+}
 
 export interface InstallationInput {
   settings: Settings;
@@ -44,12 +53,10 @@ export function installationObjects({ settings, config, namespace }: Installatio
   const engine = settings.encryption.enabled && settings.engine.enabled;
   return {
     definitions: DEFINITIONS.map(definition),
-    access: [...accessObjects(namespace), configMap],
-    workloads: [
-      ...(engine ? [engineDaemonSet(settings, namespace)] : []),
-      agentDaemonSet(settings, config, namespace),
-      operatorDeployment(settings, config, namespace),
-    ],
+    access: accessObjects(settings, namespace),
+    engines: engine ? [engineDaemonSet(settings, namespace)] : [],
+    config: [configMap],
+    workloads: [agentDaemonSet(settings, config, namespace), operatorDeployment(settings, config, namespace)],
   };
 }
 
@@ -61,7 +68,8 @@ export function everyObject(namespace: string): Stages {
 }
 
 export function allOf(stages: Stages): Manifest[] {
-  return [...stages.definitions, ...stages.access, ...stages.workloads];
+  const { definitions, access, engines, config, workloads } = stages;
+  return [...definitions, ...access, ...engines, ...config, ...workloads];
 }
 
 /** For `kubectl apply -f -`. */

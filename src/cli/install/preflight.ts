@@ -4,6 +4,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import type { DaemonSet, Node } from '../../kube/types.ts';
 import { addressOf, contains } from '../../model/net.ts';
 import { Failure } from '../failure.ts';
+import { keyProblems } from '../keys.ts';
 import type { Settings } from '../values/values.ts';
 import type { ClusterShape } from './config.ts';
 import type { Facts } from './facts.ts';
@@ -16,13 +17,16 @@ export async function preflight(
   facts: Facts,
   shape: ClusterShape,
   settings: Settings,
-  manifests: Manifest[],
+  { namespace, manifests }: { namespace: string; manifests: Manifest[] },
 ): Promise<void> {
+  const { encryption } = settings;
+  const isIpsec = encryption.enabled && encryption.type === 'ipsec';
   const problems = [
     ...foreignNetworks(facts.daemonSets),
     ...unfitNodes(facts.nodes),
     ...overlaps(facts, shape),
     ...(await kernelProblems(facts, settings)),
+    ...(isIpsec ? await keyProblems(client, namespace, encryption.ipsec.secretName) : []),
     ...(await missingRights(client, manifests)),
   ];
   if (problems.length > 0) throw new Failure(problems.join('; '));
@@ -100,11 +104,13 @@ async function kernelProblems({ nodes, lab }: Facts, settings: Settings): Promis
   if (!abilities.netAdmin.ok || !abilities.sysAdmin.ok) return [];
   const { encryption, engine } = settings;
   const { wireguard, tun, vxlan, nft } = abilities;
-  const sealing = wireguard.ok ? wireguard : engine.enabled ? tun : wireguard;
+  const carriers = !encryption.enabled
+    ? [vxlan]
+    : encryption.type === 'ipsec'
+      ? [tun, vxlan]
+      : [wireguard.ok || !engine.enabled ? wireguard : tun];
   const names = local.map(node => node.metadata.name).join(', ');
-  return [encryption.enabled ? sealing : vxlan, nft]
-    .filter(ability => !ability.ok)
-    .map(({ reason }) => `${names}: ${reason}`);
+  return [...carriers, nft].filter(ability => !ability.ok).map(({ reason }) => `${names}: ${reason}`);
 }
 
 function bootId(): string | undefined {

@@ -10,6 +10,7 @@ import {
   ROLES,
   SERVICEACCOUNTS,
 } from '../../kube/types.ts';
+import type { Settings } from '../values/values.ts';
 import { CONFIG_NAME } from './config.ts';
 import { AGENT, ENGINE, labels, OPERATOR } from './labels.ts';
 
@@ -65,18 +66,37 @@ const OPERATOR_LEASE: PolicyRule[] = [
   },
 ];
 
+/**
+ * To the one Secret with the key of IPsec, or to its place while there is none. Agents may always read it: a cluster that
+ * moves away from IPsec opens what is still sealed with that key.
+ */
+function keyAccess(secretName: string, verbs: string[]): PolicyRule {
+  return { apiGroups: [''], resources: ['secrets'], resourceNames: [secretName], verbs };
+}
+
 /** DNS pods from before the installation have no network until they are made again. */
 const RESTART_DNS: PolicyRule = { apiGroups: [''], resources: ['pods'], verbs: ['delete'] };
 
-export function accessObjects(namespace: string): Access[] {
+export function accessObjects({ encryption }: Settings, namespace: string): Access[] {
+  const { secretName } = encryption.ipsec;
+  const rotates = encryption.enabled && encryption.type === 'ipsec';
   return [
     account(AGENT, namespace),
     account(ENGINE, namespace, false),
     account(OPERATOR, namespace),
     ...clusterAccess(AGENT, namespace, AGENT_RULES),
     ...clusterAccess(OPERATOR, namespace, OPERATOR_RULES),
-    ...localAccess(AGENT, 'cilium-config-agent', namespace, [READ_CONFIG, READ_KUBEADM]),
-    ...localAccess(OPERATOR, OPERATOR, namespace, [READ_CONFIG, READ_KUBEADM, ...OPERATOR_LEASE]),
+    ...localAccess(AGENT, 'cilium-config-agent', namespace, [
+      READ_CONFIG,
+      READ_KUBEADM,
+      keyAccess(secretName, READ),
+    ]),
+    ...localAccess(OPERATOR, OPERATOR, namespace, [
+      READ_CONFIG,
+      READ_KUBEADM,
+      ...OPERATOR_LEASE,
+      ...(rotates ? [keyAccess(secretName, [...READ, 'update', 'patch'])] : []),
+    ]),
     ...localAccess(OPERATOR, 'cilium-operator-dns', namespace, [RESTART_DNS], 'kube-system'),
   ];
 }

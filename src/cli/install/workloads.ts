@@ -24,7 +24,13 @@ interface Workload<T extends DaemonSet | Deployment> {
   object: T;
 }
 
-export const WIREGUARD_DEVICE = 'cilium_wg0';
+const WIREGUARD_DEVICE = 'cilium_wg0';
+const ESP_DEVICE = 'cilium_esp0';
+/** Where the engine takes orders for its devices. */
+const WIREGUARD_RUN = '/var/run/wireguard';
+const ESP_RUN = '/var/run/pellicle';
+const WIREGUARD_SOCKET = `${WIREGUARD_RUN}/${WIREGUARD_DEVICE}.sock`;
+const ESP_SOCKET = `${ESP_RUN}/${ESP_DEVICE}.sock`;
 const OPERATOR_HEALTH_PORT = 9234;
 
 const ENVIRONMENT: EnvVar[] = [
@@ -83,7 +89,10 @@ export function agentDaemonSet(
   };
 }
 
-/** OnDelete: an upgrade of the agents never touches the engines, which carry the traffic meanwhile. */
+/**
+ * OnDelete: an upgrade of the agents never touches the engines, which carry the traffic meanwhile. The same whatever the
+ * encryption: one engine has both devices ready, so that the cluster can move from one to the other.
+ */
 export function engineDaemonSet(settings: Settings, namespace: string): Workload<DaemonSet> {
   const matchLabels = { 'k8s-app': ENGINE };
   return {
@@ -106,10 +115,12 @@ export function engineDaemonSet(settings: Settings, namespace: string): Workload
               {
                 name: ENGINE,
                 ...imageOf(settings.image),
-                command: ['cilium-engine-init', WIREGUARD_DEVICE],
+                command: ['cilium-engine-init', WIREGUARD_DEVICE, ESP_DEVICE],
                 env: [{ name: 'LOG_LEVEL', value: settings.engine.logLevel }],
                 readinessProbe: {
-                  exec: { command: ['test', '-S', `/var/run/wireguard/${WIREGUARD_DEVICE}.sock`] },
+                  exec: {
+                    command: ['test', '-S', WIREGUARD_SOCKET, '-a', '-S', ESP_SOCKET],
+                  },
                   periodSeconds: 5,
                   timeoutSeconds: 3,
                 },
@@ -118,7 +129,8 @@ export function engineDaemonSet(settings: Settings, namespace: string): Workload
                 securityContext: { privileged: true },
                 terminationMessagePolicy: 'FallbackToLogsOnError',
                 volumeMounts: [
-                  { name: 'wireguard-run', mountPath: '/var/run/wireguard' },
+                  { name: 'wireguard-run', mountPath: WIREGUARD_RUN },
+                  { name: 'pellicle-run', mountPath: ESP_RUN },
                   { name: 'dev-net', mountPath: '/dev/net' },
                 ],
               },
@@ -126,7 +138,11 @@ export function engineDaemonSet(settings: Settings, namespace: string): Workload
             volumes: [
               {
                 name: 'wireguard-run',
-                hostPath: { path: '/var/run/wireguard', type: 'DirectoryOrCreate' },
+                hostPath: { path: WIREGUARD_RUN, type: 'DirectoryOrCreate' },
+              },
+              {
+                name: 'pellicle-run',
+                hostPath: { path: ESP_RUN, type: 'DirectoryOrCreate' },
               },
               { name: 'dev-net', hostPath: { path: '/dev/net', type: 'DirectoryOrCreate' } },
             ],
@@ -254,7 +270,8 @@ function agentMounts({ cni }: Settings): { volume: Volume; mount: VolumeMount }[
   });
   return [
     hostPath('cilium-run', '/var/run/cilium'),
-    hostPath('wireguard-run', '/var/run/wireguard'),
+    hostPath('wireguard-run', WIREGUARD_RUN),
+    hostPath('pellicle-run', ESP_RUN),
     hostPath('netns', '/var/run/netns', '/var/run/netns', { mountPropagation: 'HostToContainer' }),
     hostPath('etc-cni-netd', cni.confPath, '/host/etc/cni/net.d'),
     hostPath('cni-path', cni.binPath, '/host/opt/cni/bin'),

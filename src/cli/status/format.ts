@@ -24,9 +24,14 @@ export function stateOf(report: StatusReport, components: string[]): string {
 
 /** `Wireguard (3/3 nodes)`, as `cilium encryption status` has it. */
 export function encryptionText({ encryption }: StatusReport): string {
-  const { mode, nodes, of, nodeEncryption } = encryption;
+  const { mode, nodes, of, nodeEncryption, key } = encryption;
   if (mode === 'unknown') return 'unknown (no ConfigMap cilium-config)';
-  return `${mode} (${nodes}/${of} nodes)${nodeEncryption ? ', node encryption' : ''}`;
+  const moving = key && key.nodes < of ? ` (${key.nodes}/${of} nodes seal with it)` : '';
+  return [
+    `${mode} (${nodes}/${of} nodes)`,
+    ...(nodeEncryption ? ['node encryption'] : []),
+    ...(key ? [`key ${key.id}${moving}`] : []),
+  ].join(', ');
 }
 
 function logo(report: StatusReport, paint: Paint): string {

@@ -8,8 +8,9 @@ import type {
   Node,
   Pod,
 } from '../../kube/types.ts';
-import { PUBLIC_KEY_ANNOTATION } from '../../model/node.ts';
 import { AGENT, ENGINE, OPERATOR } from '../install/labels.ts';
+import { badKey, type KeysSight, missingKey } from '../keys.ts';
+import { type Sealed, sealedNodes } from './sealed.ts';
 
 /** What is read from the cluster; absent objects are undefined. */
 export interface Observed {
@@ -21,6 +22,8 @@ export interface Observed {
   pods: Pod[];
   nodes: Node[];
   ciliumNodes: CiliumNode[];
+  /** Absent unless the configuration asks for IPsec. */
+  keys: KeysSight | undefined;
   endpoints: CiliumEndpoint[];
   namespace: string;
   version: string | undefined;
@@ -49,12 +52,7 @@ export interface StatusReport {
   /** By component: how many containers are in which phase. */
   phases: Record<string, Record<string, number>>;
   clusterPods: { managed: number; total: number };
-  encryption: {
-    mode: 'Disabled' | 'Wireguard' | 'unknown';
-    nodes: number;
-    of: number;
-    nodeEncryption: boolean;
-  };
+  encryption: Sealed;
   version: string | undefined;
   ciliumVersion: string | undefined;
   /** By component: image and how many pods run it. */
@@ -69,7 +67,7 @@ export function reportOf(observed: Observed): StatusReport {
     workloads: [],
     phases: {},
     clusterPods: clusterPods(observed),
-    encryption: encryptionOf(observed),
+    encryption: sealedNodes(observed),
     version: observed.version,
     ciliumVersion: observed.ciliumVersion,
     images: {},
@@ -81,7 +79,7 @@ export function reportOf(observed: Observed): StatusReport {
   if (agent) addDaemonSet(report, agent);
   else absent(report, AGENT, `daemonsets.apps "${AGENT}" not found`);
   if (engine) addDaemonSet(report, engine);
-  else if (report.encryption.mode === 'Wireguard')
+  else if (['Wireguard', 'IPsec'].includes(report.encryption.mode))
     absent(
       report,
       ENGINE,
@@ -89,6 +87,7 @@ export function reportOf(observed: Observed): StatusReport {
     );
   for (const workload of [agent, engine, operator]) if (workload) addPods(report, workload, observed);
   addNodes(report, observed);
+  addKeys(report, observed);
   return report;
 }
 
@@ -180,45 +179,34 @@ function containerFailures(pod: Pod): string[] {
 
 function addNodes(report: StatusReport, observed: Observed): void {
   const { mode, nodes, of } = report.encryption;
-  for (const { metadata, status } of observed.ciliumNodes) {
-    for (const condition of status?.conditions ?? []) {
-      if (condition.type !== 'Accepted' || condition.status !== 'False') continue;
-      const message = `${condition.reason}: ${condition.message}`;
-      report.warnings.push({ component: AGENT, subject: metadata.name, message });
-    }
-  }
-  if (mode === 'Wireguard' && nodes < of && observed.agent)
-    report.errors.push({
-      component: AGENT,
-      subject: '',
-      message: `${of - nodes} of ${of} nodes cannot open and seal yet`,
-    });
-}
-
-/** A node counts when its key is published and its agent says that it can open and seal. */
-function encryptionOf({ config, agent, ciliumNodes, pods }: Observed): StatusReport['encryption'] {
-  const data = config?.data ?? {};
-  const of = agent?.status?.desiredNumberScheduled ?? 0;
-  if (!config) return { mode: 'unknown', nodes: 0, of, nodeEncryption: false };
-  if (data['enable-wireguard'] !== 'true') return { mode: 'Disabled', nodes: of, of, nodeEncryption: false };
-  const ready = new Set(pods.filter(pod => isAgent(pod) && isReady(pod)).map(pod => pod.spec.nodeName));
-  const nodes = ciliumNodes.filter(
-    ({ metadata }) => metadata.annotations?.[PUBLIC_KEY_ANNOTATION] && ready.has(metadata.name),
-  ).length;
-  return {
-    mode: 'Wireguard',
-    nodes: Math.min(nodes, of),
-    of,
-    nodeEncryption: data['encrypt-node'] === 'true',
+  const subjects = new Map<string, string[]>();
+  const say = (list: Problem[], message: string, node: string) => {
+    const known = subjects.get(message);
+    if (known) return void known.push(node);
+    subjects.set(message, [node]);
+    list.push({ component: AGENT, subject: '', message });
   };
+  for (const { metadata, status } of observed.ciliumNodes) {
+    for (const { type, status: state, reason, message } of status?.conditions ?? [])
+      if (state === 'False')
+        say(type === 'Accepted' ? report.warnings : report.errors, `${reason}: ${message}`, metadata.name);
+  }
+  for (const problem of [...report.errors, ...report.warnings]) {
+    const where = subjects.get(problem.message);
+    if (where) problem.subject = where.length > 2 ? `${where.length} nodes` : where.join(', ');
+  }
+  if (mode === 'unknown' || nodes === of || !observed.agent) return;
+  const missing = `${of - nodes} of ${of} nodes`;
+  const message = mode === 'Disabled' ? `${missing} still seal` : `${missing} cannot open and seal yet`;
+  report.errors.push({ component: AGENT, subject: '', message });
 }
 
-function isAgent({ metadata }: Pod): boolean {
-  return metadata.labels?.['k8s-app'] === AGENT;
-}
-
-function isReady({ status }: Pod): boolean {
-  return status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+function addKeys(report: StatusReport, { keys, namespace }: Observed): void {
+  if (!keys || keys === 'forbidden') return;
+  const { name, secret } = keys;
+  const add = (list: Problem[], message: string) => list.push({ component: AGENT, subject: name, message });
+  if (!secret) add(report.errors, missingKey(namespace, name));
+  else if ('problem' in secret) add(report.errors, badKey(namespace, name, secret.problem));
 }
 
 /** Pods with a network of their own, and how many of them got it from the plugin. */

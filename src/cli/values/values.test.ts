@@ -21,6 +21,17 @@ describe('values', () => {
       nodeEncryption: false,
       nodeEncryptionOptOutLabels: 'node-role.kubernetes.io/control-plane',
       wireguard: { persistentKeepalive: '0s' },
+      ipsec: {
+        secretName: 'cilium-ipsec-keys',
+        keyFile: 'keys',
+        mountPath: '/etc/ipsec',
+        interface: '',
+        keyWatcher: true,
+        keyRotationDuration: '5m',
+        keyRotationInterval: '',
+        keyPacketLimit: 0,
+        encapsulation: 'vxlan',
+      },
     });
     assert.equal(given.operator.replicas, 1);
   });

@@ -32,6 +32,17 @@ export interface Settings {
     nodeEncryption: boolean;
     nodeEncryptionOptOutLabels: string;
     wireguard: { persistentKeepalive: string };
+    ipsec: {
+      secretName: string;
+      keyFile: string;
+      mountPath: string;
+      interface: string;
+      keyWatcher: boolean;
+      keyRotationDuration: string;
+      keyRotationInterval: string;
+      keyPacketLimit: number;
+      encapsulation: 'vxlan';
+    };
   };
   engine: { enabled: boolean; logLevel: string; resources: Resources };
   ipam: {
