@@ -95,6 +95,7 @@ function seal(world: World, index: number, way: Change): World {
     epoch,
     incarnation: opensNow(receiver, epoch, nameOf(index)) ? run : way.incarnation,
     proven: protocolOf(epoch) !== 'wireguard' || hasOther,
+    ...(world.api[indexOf(way.peer)]?.refuses.includes(epoch) ? { refused: true as const } : {}),
   };
   return change(world, index, { seals: [...others, path], underway });
 }

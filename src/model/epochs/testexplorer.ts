@@ -14,6 +14,7 @@ export interface Exploration {
 
 /** No cluster takes longer than this to settle when nothing more happens to it. */
 const MOST_ROUNDS = 60;
+const PAUSE = 6;
 
 export class Explorer {
   readonly #rules: Rules;
@@ -51,13 +52,14 @@ export class Explorer {
     return { states: worlds.length };
   }
 
-  /** One run: each number chooses what happens next. */
+  /** One run: each number chooses what happens next. Now and then it is seen whether the run can come to its end. */
   follow(start: World, choices: readonly number[]): Exploration {
     let world = this.#normal(start);
     const events: string[] = [];
-    for (const choice of choices) {
+    for (const [i, choice] of choices.entries()) {
       const found: Step[] = [];
-      const what = this.#check(world, next => found.push(next));
+      const isPause = i % PAUSE === 0 || i === choices.length - 1;
+      const what = this.#check(world, next => found.push(next), isPause);
       if (what !== undefined) return { states: events.length + 1, wrong: { what, events } };
       const { event, world: next } = found[choice % found.length]!;
       events.push(event);
@@ -87,12 +89,12 @@ export class Explorer {
     return world;
   }
 
-  #check(world: World, next: (step: Step) => void): string | undefined {
+  #check(world: World, next: (step: Step) => void, settles = true): string | undefined {
     const what = violation(world, this.#rules.timing);
     if (what !== undefined) return what;
     try {
       for (const step of steps(world, this.#rules)) next(step);
-      this.settle(world);
+      if (settles) this.settle(world);
       return undefined;
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
