@@ -79,6 +79,18 @@ export class UnixConnection implements Disposable {
     }
   }
 
+  /** The socket itself, once there is something to read of it: the caller's to close. Rejects when closed before. */
+  async giveAway(): Promise<number> {
+    await new Promise<void>(resolve => {
+      this.#ready = resolve;
+      this.#poll.start(READABLE);
+    });
+    if (this.#closed) throw systemError('read from the unix socket', -constants.errno.EBADF);
+    this.#closed = true;
+    this.#poll.close();
+    return this.#fd;
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -48,7 +48,7 @@ export interface IpsecConfig {
   keyRotationDuration: number;
   /** False: a new key in the Secret is taken when the agent starts. */
   keyWatcher: boolean;
-  /** Packets that one SA may seal; 0: as many as the protocol allows. */
+  /** Packets of one SA near which a new key is due; 0: as many as the protocol allows. */
   keyPacketLimit: number;
   /** Milliseconds from one scheduled rotation to the next; 0: none is scheduled. */
   keyRotationInterval: number;

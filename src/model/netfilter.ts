@@ -44,6 +44,9 @@ export interface NftInput {
  * - What leaves the cluster from a local pod takes the node's address.
  * - What this node itself (or a client outside) sends to a pod on another node takes the CiliumInternalIP, so that the
  *   answer comes back through the tunnel, too, and never in the clear to the node's address.
+ *
+ * There are no sets: a packet that is on its way through the rules while they are replaced sees the rules as they were, but
+ * the sets as they will be, and one whose device is not in a set of those that may pass would be lost.
  */
 export function netfilter(input: NftInput): NftPlan {
   const { cluster, guarded, clear } = input;
@@ -51,12 +54,12 @@ export function netfilter(input: NftInput): NftPlan {
   const arriving = block([
     ...NO_SPOOFING,
     ...noForeignVxlan(input),
-    ...wire.map(cidr => onTheWire('iifname', cidr)),
+    ...wire.map(cidr => `${onTheWire('iifname')} ${forPods(cidr)}`),
     ...espArrives(input),
     ...(clear ? [] : [`iifname "${VXLAN_DEVICE}" drop`]),
   ]);
   const guard = block([
-    ...wire.map(cidr => onTheWire('oifname', cidr)),
+    ...wire.map(cidr => `${onTheWire('oifname')} ${forPods(cidr)}`),
     ...(clear
       ? []
       : [
@@ -90,18 +93,18 @@ ${leaving}  }
 /** Link-local addresses, and none, are what IPv6 itself needs on a link. */
 const NO_SPOOFING = [
   'iifname "lxc*" meta nfproto ipv4 fib saddr . iif oif eq 0 drop',
-  'iifname "lxc*" ip6 saddr != { ::, fe80::/10 } fib saddr . iif oif eq 0 drop',
+  'iifname "lxc*" ip6 saddr != :: ip6 saddr != fe80::/10 fib saddr . iif oif eq 0 drop',
 ];
 
 /** Whoever reaches the UDP port of vxlan is taken for a node: it must not be a pod, neither here nor through a tunnel. */
 function noForeignVxlan({ config, cluster }: NftInput): string[] {
   const to = `udp dport ${config.tunnelPort}`;
   return [
-    `iifname { "lxc*", "${WIREGUARD_DEVICE}", "${ESP_DEVICE}", "${VXLAN_DEVICE}" } ${to} fib daddr type local drop`,
+    ...['lxc*', ...TUNNELS].map(device => `iifname "${device}" ${to} fib daddr type local drop`),
     ...families(config).map(family => {
-      const own = ofFamily(cluster, family);
-      const outside = own.length === 0 ? '' : `${ip(family)} daddr != ${set(own)} `;
-      return `iifname "lxc*" meta nfproto ${family === 4 ? 'ipv4' : 'ipv6'} ${outside}${to} drop`;
+      const protocol = family === 4 ? 'ipv4' : 'ipv6';
+      const outside = ofFamily(cluster, family).map(cidr => `${ip(family)} daddr != ${cidr} `);
+      return `iifname "lxc*" meta nfproto ${protocol} ${outside.join('')}${to} drop`;
     }),
   ];
 }
@@ -120,23 +123,32 @@ function leavingLines({ config, podCIDRs, internal: own, cluster: all }: NftInpu
     const cluster = ofFamily(all, family);
     const pods = ofFamily(podCIDRs, family);
     const [internal] = ofFamily(own, family);
-    if (cluster.length === 0 || pods.length === 0 || internal === undefined) return [];
+    if (cluster.length === 0 || internal === undefined) return [];
     const word = ip(family);
-    const on = family === 4 ? config.masqueradeIPv4 : config.masqueradeIPv6;
+    const masquerades = family === 4 ? config.masqueradeIPv4 : config.masqueradeIPv6;
+    const foreign = (side: 'saddr' | 'daddr') => cluster.map(cidr => `${word} ${side} != ${cidr}`).join(' ');
     return [
-      `oifname { "${WIREGUARD_DEVICE}", "${ESP_DEVICE}", "${VXLAN_DEVICE}" } ${word} saddr != ${set(cluster)} ` +
-        `${word} daddr ${set(cluster)} snat ${word} to ${internal}`,
-      ...(on
-        ? [
-            `oifname != { "lo", "cilium_*", "lxc*" } ${word} saddr ${set(pods)} ${word} daddr != ${set(cluster)} masquerade`,
-          ]
+      ...TUNNELS.flatMap(device =>
+        cluster.map(
+          cidr => `oifname "${device}" ${foreign('saddr')} ${word} daddr ${cidr} snat ${word} to ${internal}`,
+        ),
+      ),
+      ...(masquerades
+        ? pods.map(cidr => `${onTheWire('oifname')} ${word} saddr ${cidr} ${foreign('daddr')} masquerade`)
         : []),
     ];
   });
 }
 
-function onTheWire(device: 'iifname' | 'oifname', podCIDR: string): string {
-  return `${device} != { "lo", "cilium_*", "lxc*" } ${ip(familyOf(podCIDR))} daddr ${podCIDR} drop`;
+const TUNNELS = [WIREGUARD_DEVICE, ESP_DEVICE, VXLAN_DEVICE];
+
+/** Neither to or from a pod, nor through a tunnel, nor within the node. */
+function onTheWire(device: 'iifname' | 'oifname'): string {
+  return ['lo', 'cilium_*', 'lxc*'].map(name => `${device} != "${name}"`).join(' ');
+}
+
+function forPods(podCIDR: string): string {
+  return `${ip(familyOf(podCIDR))} daddr ${podCIDR} drop`;
 }
 
 function block(lines: string[]): string {
@@ -153,8 +165,4 @@ function hex(value: number): string {
 
 function ofFamily(texts: string[], family: Family): string[] {
   return texts.filter(text => familyOf(text) === family);
-}
-
-function set(members: string[]): string {
-  return `{ ${members.join(', ')} }`;
 }

@@ -3,6 +3,8 @@
  * a real engine. One pod on each node.
  *
  *     pod 10.244.1.9 ── lxc1 [node-1] eth0 172.18.0.3 ─── 172.18.0.4 eth0 [node-2] lxc1 ── pod 10.244.2.9
+ *
+ * The pods have addresses of both families; the nodes have one each, and with IPv6 alone so has all that is planned.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -50,18 +52,20 @@ export class PairNode {
   readonly self: SelfNode;
   readonly holder = new Holder(['/run']);
   readonly #index: number;
+  readonly #onlyIPv6: boolean;
   readonly #privateKey = randomBytes(32);
   #engine: ChildProcess | undefined;
   #drivers: ReturnType<PairNode['makeDrivers']> | undefined;
 
-  constructor(index: number) {
+  constructor(index: number, onlyIPv6: boolean) {
     this.#index = index;
+    this.#onlyIPv6 = onlyIPv6;
     this.name = `node-${index}`;
     this.podAddresses = [`10.244.${index}.9`, `fd00:10:244:${index}::9`];
     this.self = {
       name: this.name,
       podCIDRs: [`10.244.${index}.0/24`, `fd00:10:244:${index}::/64`],
-      addresses: [`172.18.0.${2 + index}`],
+      addresses: [onlyIPv6 ? `fd00:172:18::${2 + index}` : `172.18.0.${2 + index}`],
       publicKey: publicKeyOf(this.#privateKey),
       optedOut: false,
       underlay: { devices: ['eth0'], mtu: 1500 },
@@ -144,6 +148,7 @@ export class PairNode {
     const parsed = parseConfig({
       'enable-wireguard': String(encryption === 'wireguard'),
       'enable-ipsec': String(encryption === 'ipsec'),
+      'enable-ipv4': String(!this.#onlyIPv6),
       'enable-ipv6': 'true',
     }) as { config: AgentConfig };
     const clusterPodCIDRs = ['10.244.0.0/16', 'fd00:10:244::/56'];
@@ -204,8 +209,9 @@ export class PairNode {
   }
 }
 
-export async function startPair(): Promise<[PairNode, PairNode]> {
-  const nodes: [PairNode, PairNode] = [new PairNode(1), new PairNode(2)];
+export async function startPair(options: { onlyIPv6?: boolean } = {}): Promise<[PairNode, PairNode]> {
+  const { onlyIPv6 = false } = options;
+  const nodes: [PairNode, PairNode] = [new PairNode(1, onlyIPv6), new PairNode(2, onlyIPv6)];
   try {
     for (const node of nodes) await node.start();
     const [a, b] = nodes.map(({ holder }) => String(holder.pid)) as [string, string];
@@ -213,7 +219,8 @@ export async function startPair(): Promise<[PairNode, PairNode]> {
       ...['link', 'add', 'eth0', 'netns', a, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', b],
     ]);
     for (const node of nodes) {
-      await node.sh(`ip addr add ${node.self.addresses[0]}/16 dev eth0 && ip link set eth0 up`);
+      const address = `${node.self.addresses[0]}/${onlyIPv6 ? '64 nodad' : '16'}`;
+      await node.sh(`ip link set eth0 up && ip addr add dev eth0 ${address}`);
       await node.startEngine();
     }
     return nodes;

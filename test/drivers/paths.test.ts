@@ -143,6 +143,22 @@ test('from off to IPsec, through a rotation to WireGuard, and back to off, no pa
   );
 });
 
+test('guards are replaced under a flood, and what passes both passes in between', async () => {
+  await both('ipsec', { ...SEALED, clear: true });
+  const drops = async () => (await a.drivers.ipsec.observe()).drops;
+  const before = await drops();
+  const words = ['netns', 'exec', 'pod', 'ping', '-f', '-l', '20', '-n', b.podAddresses[0]!];
+  const flood = a.holder.spawn('ip', words, 'ignore');
+  const ended = new Promise(resolve => flood.once('exit', resolve));
+  for (let i = 0; i < 20; i++) {
+    for (const clear of [false, true])
+      await a.drivers.ground.apply(a.plan(b, 'ipsec', { ...SEALED, clear }).ground);
+  }
+  flood.kill('SIGINT');
+  await ended;
+  assert.deepEqual(await drops(), before);
+});
+
 test('a second apply changes nothing, and what is there tells how it is sealed', async () => {
   await both('ipsec', SEALED);
   const made = await a.apply(b, 'ipsec', SEALED);
@@ -153,6 +169,17 @@ test('a second apply changes nothing, and what is there tells how it is sealed',
     ['10.244.2.0/24', 'cilium_esp0'],
     ['fd00:10:244:2::/64', 'cilium_esp0'],
   ]);
+});
+
+test('a tunnel that is not needed loses its addresses, and goes when no engine holds it', async () => {
+  await both('ipsec', SEALED);
+  const tun = async (node: PairNode) => (await node.sh('ip -o addr show cilium_wg0 || true')).stdout;
+  assert.equal(await tun(a), '');
+  assert.match((await a.sh('ip -br link')).stdout, /cilium_wg0/, 'the engine holds it');
+  const made = a.plan(b, 'ipsec', SEALED);
+  const ground = { ...made.ground, absentLinks: ['pd-tun'] };
+  await a.sh('ip tuntap add mode tun name pd-tun && ip link set pd-tun up');
+  assert.deepEqual(await a.drivers.ground.apply(ground), ['device pd-tun removed']);
 });
 
 test('cleaned up, nothing of ours is left but what the engine holds', async () => {
