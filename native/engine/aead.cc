@@ -91,7 +91,9 @@ bool Aead::crypt(uint64_t counter, const uint8_t* in, size_t length, uint8_t* ou
       EVP_CipherInit_ex2(context_, nullptr, nullptr, iv, 1, nullptr) == 1 &&
       EVP_EncryptUpdate(context_, out - kFront, &written, in - kFront, static_cast<int>(whole)) == 1;
   // Whatever is in front of `in` went through the block that the one-time key is the first half of.
-  for (size_t i = 0; i < kMacKeySize; i++) macKey[i] = in[i - kFront] ^ out[i - kFront];
+  const uint8_t* inFront = in - kFront;
+  const uint8_t* outFront = out - kFront;
+  for (size_t i = 0; i < kMacKeySize; i++) macKey[i] = inFront[i] ^ outFront[i];
   std::memcpy(out - kFront, front, kFront);
   return done;
 }

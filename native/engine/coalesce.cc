@@ -128,6 +128,7 @@ bool Coalescer::append(const uint8_t* candidate, size_t length) {
   const bool sameFlow = sameIp(first, candidate) && load<uint32_t>(mine) == load<uint32_t>(theirs) &&
                         loadBig32(theirs + 4) == nextSequence_ && load<uint32_t>(mine + 8) == load<uint32_t>(theirs + 8) &&
                         mine[12] == theirs[12] && (theirs[13] & ~kPsh) == kAck &&
+                        load<uint16_t>(mine + 14) == load<uint16_t>(theirs + 14) &&
                         std::memcmp(mine + 20, theirs + 20, headers_ - transport_ - 20) == 0;
   if (!sameFlow || !checksumsHold(candidate, transport_, length)) return false;
   const uint8_t push = theirs[13] & kPsh;

@@ -21,6 +21,7 @@ enum class EspDrop : size_t {
   kOutStateExpired,
   // of this machine
   kBadOffload,
+  kOwnDatagram,
   kSendFailed,
   kNoSocket,
   kTunWriteFailed,
@@ -29,9 +30,10 @@ enum class EspDrop : size_t {
 };
 
 constexpr const char* kEspDropNames[] = {
-    "XfrmInHdrError",       "XfrmInNoStates",      "XfrmInStateProtoError", "XfrmInStateModeError",  "XfrmInStateSeqError",
-    "XfrmInTmplMismatch",   "XfrmOutNoStates",     "XfrmOutStateModeError", "XfrmOutStateSeqError",  "XfrmOutStateExpired",
-    "badOffload",           "sendFailed",          "noSocket",              "tunWriteFailed",
+    "XfrmInHdrError",     "XfrmInNoStates",      "XfrmInStateProtoError", "XfrmInStateModeError",
+    "XfrmInStateSeqError", "XfrmInTmplMismatch",  "XfrmOutNoStates",       "XfrmOutStateModeError",
+    "XfrmOutStateSeqError", "XfrmOutStateExpired", "badOffload",            "ownDatagram",
+    "sendFailed",         "noSocket",            "tunWriteFailed",
 };
 static_assert(sizeof(kEspDropNames) / sizeof(kEspDropNames[0]) == static_cast<size_t>(EspDrop::kCount));
 

@@ -107,14 +107,19 @@ int EspLoop::apply(EspChange& change, std::string& problem) {
   return 0;
 }
 
+// A key that was never used may start anew.
+void EspLoop::remember(const std::string& keyName, const Stopped& stopped) {
+  if (stopped.sequence > 0) stopped_[keyName] = stopped;
+}
+
 void EspLoop::commit(EspChange& change) {
   for (const uint32_t state : change.removed) {
     if (OutboundSa* sa = outbound(state)) {
-      stopped_[sa->parameters.keyName] = {sa->counters.sequence.load(), sa->counters.blocks.load()};
+      remember(sa->parameters.keyName, {sa->counters.sequence.load(), sa->counters.blocks.load()});
       policies_.removeAll(sa);
       outbound_.erase(state);
     } else if (InboundSa* opener = inbound(state)) {
-      stopped_[opener->parameters.keyName] = {opener->counters.sequence.load(), 0};
+      remember(opener->parameters.keyName, {opener->counters.sequence.load(), 0});
       byId_.erase(opener->parameters.id);
       inbound_.erase(state);
     }

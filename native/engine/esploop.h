@@ -87,6 +87,7 @@ class EspLoop {
   };
 
   void commit(EspChange& change);
+  void remember(const std::string& keyName, const Stopped& stopped);
   std::shared_ptr<EspSockets> sockets();
 
   const Tun tun_;

@@ -98,16 +98,19 @@ void RawBatch::send(int fd, EspDrops& drops) {
   owners_.fill(nullptr);
 }
 
-RawArrival::RawArrival() : buffer_(new uint8_t[kMost * kRoom]) {
-  for (size_t i = 0; i < kMost; i++) data_[i] = {buffer_.get() + i * kRoom, kRoom};
+RawArrival::RawArrival() : close_(new uint8_t[kMost * kClose]), rest_(new uint8_t[kMost * kRoom]) {
+  for (size_t i = 0; i < kMost; i++) {
+    data_[i][0] = {close_.get() + i * kClose, kClose};
+    data_[i][1] = {rest_.get() + i * kRoom + kClose, kRoom - kClose};
+  }
 }
 
 size_t RawArrival::receive(int fd, bool v6) {
   for (size_t i = 0; i < kMost; i++) {
     msghdr& message = messages_[i].msg_hdr;
     message = {};
-    message.msg_iov = &data_[i];
-    message.msg_iovlen = 1;
+    message.msg_iov = data_[i].data();
+    message.msg_iovlen = data_[i].size();
     if (!v6) continue;
     message.msg_name = &names_[i];
     message.msg_namelen = sizeof names_[i];
@@ -120,9 +123,14 @@ size_t RawArrival::receive(int fd, bool v6) {
 
 bool RawArrival::packet(size_t index, bool v6, Packet& packet) {
   mmsghdr& message = messages_[index];
-  auto* bytes = static_cast<uint8_t*>(data_[index].iov_base);
+  auto* bytes = static_cast<uint8_t*>(data_[index][0].iov_base);
   const size_t length = message.msg_len;
   if ((message.msg_hdr.msg_flags & MSG_TRUNC) != 0) return false;
+  if (length > kClose) {
+    uint8_t* whole = rest_.get() + index * kRoom;
+    std::memcpy(whole, bytes, kClose);
+    bytes = whole;
+  }
   packet.id = EspId();
   if (!v6) {
     // With its IP header, made whole by the kernel.

@@ -19,15 +19,7 @@ EspReceiver::EspReceiver(EspLoop& loop) : loop_(loop), coalescer_(&EspReceiver::
 void EspReceiver::run() {
   listen();
   while (!loop_.stopping_) {
-    if (gathering_.busy()) {
-      gathering_.nap();
-      if (poll(waiting_.data(), waiting_.size(), 0) == 0) {
-        gathering_.calm();
-        continue;
-      }
-    } else {
-      poll(waiting_.data(), waiting_.size(), -1);
-    }
+    poll(waiting_.data(), waiting_.size(), -1);
     if (waiting_[0].revents != 0) {
       loop_.receiveSignal_.clear();
       listen();

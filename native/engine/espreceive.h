@@ -10,7 +10,6 @@
 #include "coalesce.h"
 #include "esploop.h"
 #include "espraw.h"
-#include "gather.h"
 #include "udp.h"
 
 namespace pellicle {
@@ -38,7 +37,6 @@ class EspReceiver {
   Coalescer coalescer_;
   Arrival arrival_;
   RawArrival raw_;
-  Gathering gathering_;
   InboundSa* last_ = nullptr;  // the one of the packet before, in this batch
   int64_t now_ = 0;
 };

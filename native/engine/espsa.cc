@@ -6,6 +6,8 @@ namespace pellicle {
 namespace {
 
 constexpr size_t kBlock = 16;
+constexpr uint8_t kEsp = 50;
+constexpr uint8_t kIpv6Fragment = 44;
 
 bool contains(const Prefix& prefix, const Address& address) {
   if (prefix.address.v6 != address.v6) return false;
@@ -25,6 +27,30 @@ bool contains(const std::vector<Prefix>& prefixes, const Address& address) {
 
 OutboundSa::OutboundSa(const EspParameters& given, std::unique_ptr<EspCipher> cipher)
     : parameters(given), cipher_(std::move(cipher)) {}
+
+bool OutboundSa::isOwn(const uint8_t* packet, size_t length) const {
+  const EspId& id = parameters.id;
+  const bool v4 = packet[0] >> 4 == 4;
+  if (v4 != (id.family == 4)) return false;
+  const size_t width = v4 ? 4 : 16;
+  const uint8_t* addresses = packet + (v4 ? 12 : 8);
+  if (std::memcmp(addresses, id.source(), width) != 0 || std::memcmp(addresses + width, id.destination(), width) != 0) {
+    return false;
+  }
+  size_t transport = v4 ? static_cast<size_t>(packet[0] & 15) * 4 : kIpv6Header;
+  uint8_t protocol = v4 ? packet[9] : packet[6];
+  bool later = v4 && (loadBig16(packet + 6) & 0x1fff) != 0;
+  if (!v4 && protocol == kIpv6Fragment && length >= transport + 8) {
+    protocol = packet[transport];
+    later = (loadBig16(packet + transport + 2) & 0xfff8) != 0;
+    transport += 8;
+  }
+  const EspEncapsulation& ports = parameters.encapsulation;
+  if (ports.sourcePort == 0) return protocol == kEsp;
+  if (protocol != kUdp || length < transport + 4) return false;
+  return later || (loadBig16(packet + transport) == ports.sourcePort &&
+                   loadBig16(packet + transport + 2) == ports.destinationPort);
+}
 
 bool OutboundSa::due() const {
   return counters.sequence.load(std::memory_order_relaxed) >= limits.dueSequence ||

@@ -93,6 +93,9 @@ class OutboundSa : public AllowedIpOwner {
   EspDrop seal(uint8_t* payload, size_t length, uint8_t nextHeader, uint8_t* out, size_t& size);
 
   size_t sealedLength(size_t payload) const { return pellicle::sealedLength(parameters.suite, payload); }
+  // Whether an inner packet is one that this SA has sealed: then the way to the peer leads back into the device, and
+  // sealing it again would go on without end.
+  bool isOwn(const uint8_t* packet, size_t length) const;
   bool due() const;
   bool expired() const;
 

@@ -54,6 +54,7 @@ void EspSender::handle(const Offload& offload, uint8_t* packet, size_t length) {
   if (version == 0) return count(nullptr, EspDrop::kOutStateMode);
   auto* sa = static_cast<OutboundSa*>(loop_.policies_.lookup(destinationOf(packet)));
   if (sa == nullptr) return count(nullptr, EspDrop::kOutNoState);
+  if (sa->isOwn(packet, length)) return count(sa, EspDrop::kOwnDatagram);
   Segments segments(offload, packet, length);
   if (!segments.valid()) return count(sa, EspDrop::kBadOffload);
   const uint8_t nextHeader = version == 4 ? kNextIpv4 : kNextIpv6;

@@ -65,7 +65,12 @@ void write(StateWriter& out, const AllowedIpOwner& owner) {
   uint32_t count = 0;
   AllowedIps::each(&owner, [&](const Prefix&) { count++; });
   out(count);
-  AllowedIps::each(&owner, [&](const Prefix& prefix) { out(prefix); });
+  AllowedIps::each(&owner, [&](const Prefix& prefix) {
+    out(prefix.address.high);
+    out(prefix.address.low);
+    out(prefix.address.v6);
+    out(prefix.length);
+  });
 }
 
 // Twice: to count, and to write.
@@ -135,6 +140,7 @@ bool LoopHandover::load(Loop& loop, const uint8_t* bytes, size_t size, const std
   in.each([&] {
     const auto id = in.get<uint32_t>();
     auto& peer = loop.peers_[id];
+    if (peer) return in.refuse();
     peer = std::make_unique<Peer>(id);
     fieldsOf(in, *peer);
     in.each([&] {
@@ -144,7 +150,11 @@ bool LoopHandover::load(Loop& loop, const uint8_t* bytes, size_t size, const std
       if (packet != nullptr && length <= kMaxPacket) peer->staging->push(packet, length);
     });
     in.each([&] {
-      const auto prefix = in.get<Prefix>();
+      Prefix prefix;
+      in(prefix.address.high);
+      in(prefix.address.low);
+      in(prefix.address.v6);
+      in(prefix.length);
       if (prefix.length > (prefix.address.v6 ? 128 : 32)) return in.refuse();
       loop.allowedIps_.insert(prefix, peer.get());
     });
@@ -160,6 +170,7 @@ bool LoopHandover::load(Loop& loop, const uint8_t* bytes, size_t size, const std
     const uint8_t* sendKey = in.raw(kKeySize);
     const uint8_t* receiveKey = in.raw(kKeySize);
     if (peer == nullptr || receiveKey == nullptr) return in.refuse();
+    if (loop.keypairs_.contains(local)) return in.refuse();
     auto keypair = std::make_unique<Keypair>(peer, local, remote, sendKey, receiveKey, initiator, createdAt);
     fieldsOf(in, *keypair);
     if (keypair->dead) loop.outbox_.tellReleased(local);

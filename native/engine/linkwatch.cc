@@ -54,12 +54,12 @@ void LinkWatch::readLinks(News& news) {
       continue;
     }
     if (received <= 0) return;
-    auto left = static_cast<unsigned>(received);
-    for (const auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, left);
-         message = NLMSG_NEXT(message, left)) {
+    auto left = static_cast<size_t>(received);
+    const uint8_t* at = buffer;
+    while (const nlmsghdr* message = takeMessage(at, left)) {
       if (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK) continue;
-      const auto* info = static_cast<const ifinfomsg*>(NLMSG_DATA(message));
-      if (info->ifi_index != static_cast<int>(index_) || info->ifi_family != AF_UNSPEC) continue;
+      const auto* info = bodyOf<ifinfomsg>(message);
+      if (info == nullptr || info->ifi_index != static_cast<int>(index_) || info->ifi_family != AF_UNSPEC) continue;
       news.link = true;
       if (message->nlmsg_type == RTM_DELLINK) {
         if (!follow()) news.gone = true;

@@ -43,12 +43,13 @@ int netlinkRequest(NetlinkMessage& message, const std::function<void(const nlmsg
     result = errno;
   } else {
     const ssize_t received = recv(fd, buffer, sizeof buffer, 0);
-    auto left = static_cast<unsigned>(received > 0 ? received : 0);
+    auto left = static_cast<size_t>(received > 0 ? received : 0);
     if (received < 0) result = errno;
-    for (const auto* answer = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(answer, left);
-         answer = NLMSG_NEXT(answer, left)) {
+    const uint8_t* at = buffer;
+    while (const nlmsghdr* answer = takeMessage(at, left)) {
       if (answer->nlmsg_type == NLMSG_ERROR) {
-        result = -static_cast<const nlmsgerr*>(NLMSG_DATA(answer))->error;
+        const auto* failure = bodyOf<nlmsgerr>(answer);
+        result = failure == nullptr ? EBADMSG : -failure->error;
       } else {
         result = 0;
         if (visit) visit(answer);
@@ -63,7 +64,8 @@ int netlinkMonitor(uint32_t groups) { return openSocket(SOCK_NONBLOCK, groups); 
 
 LinkState linkState(const nlmsghdr* message) {
   LinkState state;
-  state.up = (static_cast<const ifinfomsg*>(NLMSG_DATA(message))->ifi_flags & IFF_UP) != 0;
+  const auto* info = bodyOf<ifinfomsg>(message);
+  state.up = info != nullptr && (info->ifi_flags & IFF_UP) != 0;
   const void* mtu = attributeOf(message, sizeof(ifinfomsg), IFLA_MTU, sizeof state.mtu);
   if (mtu != nullptr) std::memcpy(&state.mtu, mtu, sizeof state.mtu);
   return state;

@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -52,6 +53,23 @@ int netlinkRequest(NetlinkMessage& message, const std::function<void(const nlmsg
 
 // A non-blocking socket subscribed to groups of news (RTMGRP_…); -1 when there is none to have.
 int netlinkMonitor(uint32_t groups);
+
+// The next whole message of `left` bytes that were received, or null.
+inline const nlmsghdr* takeMessage(const uint8_t*& at, size_t& left) {
+  const auto* message = reinterpret_cast<const nlmsghdr*>(at);
+  if (left < sizeof *message || message->nlmsg_len < sizeof *message || message->nlmsg_len > left) return nullptr;
+  // The padding behind the last one may be missing.
+  const auto taken = std::min<size_t>(NLMSG_ALIGN(message->nlmsg_len), left);
+  at += taken;
+  left -= taken;
+  return message;
+}
+
+// The fixed body of a message, or null when it is shorter than that.
+template <class T>
+const T* bodyOf(const nlmsghdr* message) {
+  return message->nlmsg_len >= NLMSG_LENGTH(sizeof(T)) ? static_cast<const T*>(NLMSG_DATA(message)) : nullptr;
+}
 
 struct LinkState {
   bool up = false;

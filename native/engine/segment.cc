@@ -26,7 +26,10 @@ Segments::Segments(const Offload& offload, uint8_t* packet, size_t length) : pac
     valid_ = partial && prepareSplit(offload);
   } else if (partial) {
     const size_t field = static_cast<size_t>(offload.checksumStart) + offload.checksumOffset;
-    valid_ = field + 2 <= length && offload.checksumStart % 2 == 0;
+    // Not in the IP header, which was looked at before: a pod may write offload headers of its own (packet(7)).
+    const int version = ipVersion(packet, length);
+    const size_t ipHeader = version == 4 ? static_cast<size_t>(packet[0] & 15) * 4 : kIpv6Header;
+    valid_ = version != 0 && offload.checksumStart >= ipHeader && field + 2 <= length && offload.checksumStart % 2 == 0;
     if (valid_) completeChecksum(offload.checksumStart, field);
   }
   done_ = !valid_;

@@ -20,7 +20,9 @@ using Derivation = std::unique_ptr<EVP_PKEY_CTX, KeyDeleter>;
 class KeyPair : public Napi::ObjectWrap<KeyPair> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "KeyPair", {InstanceMethod<&KeyPair::agree>("agree"), InstanceMethod<&KeyPair::reveal>("reveal")});
+    return DefineClass(env, "KeyPair", {InstanceMethod<&KeyPair::agree>("agree"),
+                                        InstanceMethod<&KeyPair::reveal>("reveal"),
+                                        InstanceMethod<&KeyPair::wipe>("wipe")});
   }
 
   explicit KeyPair(const Napi::CallbackInfo& info) : Napi::ObjectWrap<KeyPair>(info) {
@@ -47,7 +49,12 @@ class KeyPair : public Napi::ObjectWrap<KeyPair> {
     return result;
   }
 
+  void mustHaveKey(Napi::Env env) const {
+    if (!key_) throw Napi::Error::New(env, "the key pair was wiped");
+  }
+
   Napi::Value agree(const Napi::CallbackInfo& info) {
+    mustHaveKey(info.Env());
     const auto bytes = info[0].As<Napi::Uint8Array>();
     const Key other(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, bytes.Data(), bytes.ByteLength()));
     uint8_t secret[kKeySize];
@@ -61,12 +68,18 @@ class KeyPair : public Napi::ObjectWrap<KeyPair> {
   }
 
   Napi::Value reveal(const Napi::CallbackInfo& info) {
+    mustHaveKey(info.Env());
     Napi::Uint8Array result = Napi::Uint8Array::New(info.Env(), kKeySize);
     size_t length = kKeySize;
     if (EVP_PKEY_get_raw_private_key(key_.get(), result.Data(), &length) != 1) {
       throw Napi::Error::New(info.Env(), "OpenSSL does not give the private key back");
     }
     return result;
+  }
+
+  void wipe(const Napi::CallbackInfo&) {
+    derivation_.reset();
+    key_.reset();
   }
 
   Key key_;

@@ -3,25 +3,25 @@
  * by words as of `ip xfrm`.
  */
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import project from '../../package.json' with { type: 'json' };
-import { EspTunnel } from './esp-tunnel.ts';
-import { type Log, levelOf, makeLog } from './log.ts';
-import { type RequestServer, serveRequests } from './request-server.ts';
-import { Tunnel } from './tunnel.ts';
-import { serveUapi } from './uapi-server.ts';
+import {
+  DEFAULT_ESP_MTU,
+  DEFAULT_MTU,
+  Engine,
+  type EngineDevices,
+  ESP_SOCKET_FOLDER,
+  SOCKET_FOLDER,
+} from './engine.ts';
+import type { Giver, Taken } from './handover.ts';
+import { offerEngine, takeRunning } from './handover-offer.ts';
+import { levelOf, makeLog } from './log.ts';
 
-const DEFAULT_MTU = 1420;
-/** What stands in 1500 bytes with vxlan and AES-GCM around it, as pods have it. */
-const DEFAULT_ESP_MTU = 1373;
-const SOCKET_FOLDER = '/var/run/wireguard';
-const ESP_SOCKET_FOLDER = '/var/run/pellicle';
-/** Of the mark that sets the engine's own packets apart: 0xe00 of the mask 0xf00. */
-const ESP_MARK = 0xe00;
+/** Another process took over: whoever watches over this one need not start it again. */
+const TAKEN_OVER_STATUS = 3;
 
-const USAGE = `Usage: pellicle-engine [-f] [--persist] [--mtu N] [--ipsec ESPNAME] [NAME]
+const USAGE = `Usage: pellicle-engine [-f] [--take-over] [--persist] [--mtu N] [--ipsec ESPNAME] [NAME]
 
 A userspace WireGuard: makes the TUN device NAME and serves ${SOCKET_FOLDER}/NAME.sock, so that \`wg\` drives it.
 And a userspace ESP: makes the TUN device ESPNAME and serves ${ESP_SOCKET_FOLDER}/ESPNAME.sock, which takes words as of
@@ -32,6 +32,8 @@ And a userspace ESP: makes the TUN device ESPNAME and serves ${ESP_SOCKET_FOLDER
   --persist         the device outlives the engine, and an engine that starts again takes it over
                     (also by PELLICLE_PERSIST=1)
   --mtu N           MTU of a new device (${DEFAULT_MTU}, for ESP ${DEFAULT_ESP_MTU})
+      --take-over   go on in the place of the engine that serves these devices, with its sessions and without a packet
+                    lost; that one ends with exit status ${TAKEN_OVER_STATUS}, or goes on when it cannot be. Where none runs, start anew
   -h, --help        this text
   --version         the version
 
@@ -44,6 +46,7 @@ interface Options {
   isForeground: boolean;
   persist: boolean;
   mtu?: number;
+  takeOver: boolean;
 }
 
 /** What the background process tells the one that started it. */
@@ -72,6 +75,7 @@ function parse(args: string[], environment: NodeJS.ProcessEnv): Options | string
       options: {
         foreground: { type: 'boolean', short: 'f' },
         persist: { type: 'boolean' },
+        'take-over': { type: 'boolean' },
         mtu: { type: 'string' },
         ipsec: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
@@ -98,6 +102,7 @@ function parse(args: string[], environment: NodeJS.ProcessEnv): Options | string
       ...(name && { name }),
       ...(ipsec && { ipsec }),
       ...(mtu !== undefined && { mtu }),
+      takeOver: values['take-over'] === true,
       persist: values.persist === true || environment['PELLICLE_PERSIST'] === '1',
       isForeground: values.foreground === true || environment['WG_PROCESS_FOREGROUND'] === '1',
     };
@@ -110,72 +115,38 @@ function isDeviceName(name: string): boolean {
   return /^[a-zA-Z0-9_=+.-]{1,15}$/.test(name) && name !== '.' && name !== '..';
 }
 
-/** What a running engine is made of, ended in this order. */
-type Part = { close(): void };
-
 async function runForeground(options: Options, environment: NodeJS.ProcessEnv): Promise<void> {
   const { name, ipsec } = options;
-  const logOf = (device: string) =>
-    makeLog(device, levelOf(environment['LOG_LEVEL']), line => writeSync(2, line));
-  const parts: Part[] = [];
+  const level = levelOf(environment['LOG_LEVEL']);
+  const logOf = (device: string) => makeLog(device, level, line => writeSync(2, line));
+  const log = logOf(name ?? ipsec ?? '');
+  const devices: EngineDevices = { ...(name && { name }), ...(ipsec && { ipsec }) };
   let end: (why: string) => void = () => {};
-  const onEnd = (why: string) => end(why);
+  let taken: Taken | undefined;
   try {
-    if (name) parts.unshift(...(await startWireguard(name, options, logOf(name), onEnd)));
-    if (ipsec) parts.unshift(...(await startEsp(ipsec, options, logOf(ipsec), onEnd)));
-    const log = logOf(name ?? ipsec ?? '');
+    if (options.takeOver) taken = takeRunning(devices);
+    const engine = await Engine.start({ ...options, logOf, onEnd: why => end(why) }, taken);
+    const giver: Giver = { ...devices, carry: () => engine.carry(), resume: () => engine.resume() };
+    const offer = offerEngine(giver, log, () => {
+      end = () => {};
+      void engine.leave().then(() => process.exit(TAKEN_OVER_STATUS));
+    });
     end = why => {
       end = () => {};
       log.verbose(`Ending: ${why}`);
-      for (const part of parts) part.close();
+      offer.close();
+      engine.close();
       process.exit(0);
     };
     process.once('SIGTERM', () => end('SIGTERM'));
     process.once('SIGINT', () => end('SIGINT'));
-    log.verbose('Ready');
+    log.verbose(taken ? 'Ready, in the place of the engine that ran before' : 'Ready');
     report({ ready: true });
   } catch (error) {
-    for (const part of parts) part.close();
+    taken?.refuse(messageOf(error));
     if (process.connected) report({ problem: messageOf(error) });
     else fail(messageOf(error));
     process.exitCode = 1;
-  }
-}
-
-async function startWireguard(
-  name: string,
-  { persist, mtu = DEFAULT_MTU }: Options,
-  log: Log,
-  onEnd: (why: string) => void,
-): Promise<Part[]> {
-  const onGone = () => onEnd('the device was deleted');
-  // As the device, so what its peers remember of it.
-  const kept = persist && { timestampFile: `${SOCKET_FOLDER}/${name}.timestamp` };
-  const tunnel = new Tunnel({ name, persist, mtu, log, onGone, ...kept });
-  const path = `${SOCKET_FOLDER}/${name}.sock`;
-  return serving(tunnel, serveUapi({ path, tunnel, log, onRemoved: () => onEnd('the socket was removed') }));
-}
-
-async function startEsp(
-  name: string,
-  { persist, mtu = DEFAULT_ESP_MTU }: Options,
-  log: Log,
-  onEnd: (why: string) => void,
-): Promise<Part[]> {
-  const onGone = () => onEnd('the device for ESP was deleted');
-  const tunnel = new EspTunnel({ name, persist, mtu, mark: ESP_MARK, run: randomUUID(), log, onGone });
-  const path = `${ESP_SOCKET_FOLDER}/${name}.sock`;
-  const onRemoved = () => onEnd('the socket for ESP was removed');
-  return serving(tunnel, serveRequests({ path, answer: request => tunnel.answer(request), onRemoved }));
-}
-
-/** A tunnel with its server, or neither. */
-async function serving(tunnel: Part, server: Promise<RequestServer>): Promise<Part[]> {
-  try {
-    return [await server, tunnel];
-  } catch (error) {
-    tunnel.close();
-    throw error;
   }
 }
 

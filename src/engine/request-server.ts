@@ -3,8 +3,10 @@
  * may ask for answers of megabytes: none of them holds up another one, or grows without bound.
  */
 import { lstatSync, mkdirSync, rmSync, unlinkSync, watch } from 'node:fs';
-import { connect, createServer, type Server, Socket } from 'node:net';
+import { connect, createServer, Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { linuxAddon } from '../linux/addon.ts';
+import { systemError } from '../linux/system-error.ts';
 import { wipe } from '../proto/bytes.ts';
 
 const MAX_CLIENTS = 128;
@@ -51,14 +53,15 @@ export async function serveRequests(options: RequestServerOptions): Promise<Requ
     if (clients.size > MAX_CLIENTS) [...clients][0]?.socket.destroy();
   };
   const server = createServer(serve);
-  if (carried) {
-    await new Promise<void>(resolve => server.listen({ fd: carried.listener }, resolve));
-    for (const { socket, received } of carried.clients) {
-      serve(new Socket({ fd: socket, readable: true, writable: true }), Buffer.from(received));
-    }
-  } else {
-    await makeWay(path);
-    await listen(server, path);
+  if (!carried) await makeWay(path);
+  // By descriptor: of a socket that Node makes itself, it removes the file, whoever's that is by then.
+  const listener = carried?.listener ?? listenAt(path);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ fd: listener }, resolve);
+  });
+  for (const { socket, received } of carried?.clients ?? []) {
+    serve(new Socket({ fd: socket, readable: true, writable: true }), Buffer.from(received));
   }
   const own = lstatSync(path, { throwIfNoEntry: false })?.ino;
   const isOwn = () => own !== undefined && lstatSync(path, { throwIfNoEntry: false })?.ino === own;
@@ -69,22 +72,20 @@ export async function serveRequests(options: RequestServerOptions): Promise<Requ
   return {
     close() {
       watcher.close();
-      // Node removes the file of a server that made it itself when that closes, whoever's it is by then.
-      if (isOwn()) {
-        server.close();
-        rmSync(path, { force: true });
-      }
+      server.close();
+      if (isOwn()) rmSync(path, { force: true });
       for (const { socket } of clients) socket.destroy();
     },
     carry() {
       const movable = [...clients].filter(client => client.isMovable);
       return {
-        listener: descriptorOf(server),
+        listener,
         clients: movable.map(({ socket, received }) => ({ socket: descriptorOf(socket), received })),
       };
     },
     async leave() {
       watcher.close();
+      server.close();
       const staying = [...clients].filter(client => !client.isMovable);
       await Promise.all(staying.map(client => client.finish()));
     },
@@ -102,18 +103,16 @@ async function makeWay(path: string): Promise<void> {
 }
 
 /** Node tells it to nobody, but its own child processes get sockets by it. */
-function descriptorOf(socket: Server | Socket): number {
+function descriptorOf(socket: Socket): number {
   const { _handle: handle } = socket as { _handle?: { fd?: number } | null };
   return handle?.fd ?? -1;
 }
 
-function listen(server: Server, path: string): Promise<void> {
-  // 0600 from the first moment on.
-  const before = process.umask(0o177);
-  return new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(path, resolve);
-  }).finally(() => process.umask(before));
+/** 0600 from the first moment on. */
+function listenAt(path: string): number {
+  const listener = linuxAddon().unixListen(path, 0o600);
+  if (listener < 0) throw systemError(`listen on ${path}`, listener);
+  return listener;
 }
 
 function isServed(path: string): Promise<boolean> {

@@ -2,6 +2,7 @@
  * One WireGuard interface: the protocol (src/proto/wireguard) and the packet loop (native/engine), joined. What the loop
  * noticed goes to the protocol; what that wants done goes to the loop; between them, time passes.
  */
+
 import {
   type Activity,
   Device,
@@ -9,7 +10,7 @@ import {
   type Peer,
   type Traffic,
 } from '../proto/wireguard/device.ts';
-import type { CarriedDevice } from '../proto/wireguard/carried.ts';
+import type { CarriedTunnel, HeldHandshake } from './carried-tunnel.ts';
 import type { Log } from './log.ts';
 import {
   type Drop,
@@ -19,7 +20,6 @@ import {
   type PacketLoopOptions,
   type Place,
   REQUEST,
-  type SavedLoop,
 } from './native.ts';
 import { randomPool } from './random.ts';
 import { TimestampFile } from './timestampfile.ts';
@@ -35,27 +35,6 @@ export interface TunnelOptions extends PacketLoopOptions {
   timestampFile?: string;
   /** The device was deleted. */
   onGone(): void;
-}
-
-interface HeldHandshake {
-  readonly bytes: Uint8Array;
-  readonly from: Place;
-}
-
-/** A tunnel on its way to another process. The byte strings are those that are in use, secrets too: not to be kept. */
-export interface CarriedTunnel {
-  readonly loop: SavedLoop;
-  readonly device: CarriedDevice;
-  readonly listenPort: number;
-  readonly mark: number;
-  readonly isBound: boolean;
-  readonly slots: readonly {
-    readonly id: string;
-    readonly number: number;
-    readonly endpoint?: Place | undefined;
-    readonly isWaiting: boolean;
-  }[];
-  readonly handshakes: readonly HeldHandshake[];
 }
 
 export interface PeerCounters {
@@ -127,8 +106,11 @@ export class Tunnel {
   /** What it knows and has, for another process: from now on it stands still. */
   carry(): CarriedTunnel {
     this.#loop.stop();
+    // Whatever is written later is the other process's.
+    this.#timestamps?.flush();
     this.#takeEdges();
-    for (let next = this.#loop.takeHandshake(); next; next = this.#loop.takeHandshake()) this.#held.push(next);
+    for (let next = this.#loop.takeHandshake(); next; next = this.#loop.takeHandshake())
+      this.#held.push(next);
     return {
       loop: this.#loop.save(),
       device: this.#device.carry(),

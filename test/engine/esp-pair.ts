@@ -24,7 +24,7 @@ export interface EspKeys {
   rightToLeft: string;
 }
 
-export class EspSide {
+export class EspSide implements AsyncDisposable {
   readonly side: Side;
   readonly device: string;
   #engine: ReturnType<Side['spawn']> | undefined;
@@ -73,6 +73,10 @@ export class EspSide {
     await exited(this.#engine);
     this.#engine = undefined;
     rmSync(this.socket, { force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 
   /** What the socket answers, parsed. */

@@ -232,7 +232,8 @@ describe('the control socket', () => {
 describe('the device', () => {
   test('outlives the engine, and drops what is sent to it while there is none', async () => {
     await using namespaces = new Pair();
-    const [left, right] = [new EspSide(namespaces.left), new EspSide(namespaces.right)];
+    await using left = new EspSide(namespaces.left);
+    await using right = new EspSide(namespaces.right);
     await Promise.all([left.start('--persist'), right.start()]);
     const keys = makeEspKeys();
     const configure = async (side: EspSide, other: EspSide, out: string, back: string) =>
@@ -258,18 +259,16 @@ describe('the device', () => {
     assert.equal(left.side.ping(right.side.inner4, 2), 2);
     await left.stop();
     left.side.run('ip', 'link', 'del', left.device);
-    await right.stop();
   });
 
   test('stands beside one for WireGuard; the engine ends when either goes', async () => {
     await using namespaces = new Pair();
-    const left = new EspSide(namespaces.left);
+    await using left = new EspSide(namespaces.left);
     await left.start(left.side.device);
     assert.ok(existsSync(left.side.socket));
     const { process: engine } = left;
     left.side.run('ip', 'link', 'del', left.device);
     await until('the engine ends', () => engine.exitCode === 0);
     assert.ok(!existsSync(left.side.socket) && !existsSync(left.socket));
-    await left.stop();
   });
 });

@@ -229,7 +229,8 @@ export class Pair implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const side of [this.left, this.right]) {
       await side.stop();
-      rmSync(side.socket, { force: true });
+      for (const left of [side.socket, side.socket.replace(/sock$/, 'timestamp')])
+        rmSync(left, { force: true });
       ip('netns', 'del', side.netns);
     }
   }

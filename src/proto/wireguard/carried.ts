@@ -2,7 +2,6 @@
  * What a device knows, as plain data: for a process that takes over from another one on the same machine, at the same clock.
  * The byte strings are those that are in use, secrets too: whoever asks for it copies them at once, and keeps none.
  */
-import type { Endpoint } from './api.ts';
 import type { DropReason } from './drops.ts';
 
 export interface CarriedDevice {
@@ -37,9 +36,15 @@ export interface CarriedPeer {
 }
 
 export interface CarriedEndpoint {
-  readonly configured?: Endpoint | undefined;
-  readonly heard?: Endpoint | undefined;
+  readonly configured?: CarriedPlace | undefined;
+  readonly heard?: CarriedPlace | undefined;
   readonly tries: number;
+}
+
+/** With whatever else the packet loop has put into it. */
+interface CarriedPlace {
+  readonly address: string;
+  readonly port: number;
 }
 
 export interface CarriedTimers {

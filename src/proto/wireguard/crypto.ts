@@ -5,7 +5,7 @@
  */
 import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from 'node:crypto';
 import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
-import { concatBytes, wipe } from '../bytes.ts';
+import { wipe } from '../bytes.ts';
 import { blake2s } from './blake2s.ts';
 import { MAC_BYTES } from './messages.ts';
 
@@ -23,12 +23,14 @@ export interface KeyPair {
   agree(publicKey: Uint8Array): Uint8Array | undefined;
   /** A copy of the private half, for a process that takes over. To be wiped. */
   reveal(): Uint8Array;
+  /** Forgets the private half: the last call. */
+  wipe(): void;
 }
 
 /** One inside Node's OpenSSL, which wipes it when it is collected. */
 export class PrivateKey implements KeyPair {
   readonly publicKey: Uint8Array;
-  readonly #key: KeyObject;
+  #key: KeyObject | undefined;
 
   /** Any 32 bytes: the curve clamps them. They are copied. */
   constructor(bytes: Uint8Array) {
@@ -40,7 +42,7 @@ export class PrivateKey implements KeyPair {
   }
 
   reveal(): Uint8Array {
-    const der = this.#key.export({ format: 'der', type: 'pkcs8' });
+    const der = this.#key!.export({ format: 'der', type: 'pkcs8' });
     const key = new Uint8Array(der.subarray(-KEY_BYTES));
     wipe(der);
     return key;
@@ -50,10 +52,14 @@ export class PrivateKey implements KeyPair {
     const der = Buffer.concat([SPKI_PREFIX, publicKey]);
     const other = createPublicKey({ key: der, format: 'der', type: 'spki' });
     try {
-      return diffieHellman({ privateKey: this.#key, publicKey: other });
+      return diffieHellman({ privateKey: this.#key!, publicKey: other });
     } catch {
       return undefined;
     }
+  }
+
+  wipe(): void {
+    this.#key = undefined;
   }
 }
 

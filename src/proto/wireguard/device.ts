@@ -220,6 +220,7 @@ export class Device {
 
   #identify(privateKey: Uint8Array | undefined): void {
     this.#privateKey = privateKey;
+    this.#identity?.wipe();
     this.#identity = privateKey && this.#keyPair(privateKey);
     this.#checker = this.#identity && new CookieChecker(this.#identity.publicKey, this.#options.random);
   }

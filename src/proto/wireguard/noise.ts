@@ -90,16 +90,20 @@ export function readInitiation(options: {
   const { local, message } = options;
   const state = new SymmetricState(options.prologue ?? IDENTIFIER, local.publicKey);
   state.mixEphemeral(message.ephemeral);
+  const refuse = (why: NoiseFailure) => {
+    state.wipe();
+    return why;
+  };
   const staticKey = state.mixAgreement(local.agree(message.ephemeral));
-  if (!staticKey) return 'lowOrderPoint';
+  if (!staticKey) return refuse('lowOrderPoint');
   const remoteStatic = state.openAndHash(staticKey, message.encryptedStatic);
-  if (!remoteStatic) return 'undecryptable';
+  if (!remoteStatic) return refuse('undecryptable');
   const remote = options.lookup(remoteStatic);
-  if (!remote) return 'unknownPeer';
+  if (!remote) return refuse('unknownPeer');
   const payloadKey = state.mixShared(remote.staticStatic);
-  if (!payloadKey) return 'lowOrderPoint';
+  if (!payloadKey) return refuse('lowOrderPoint');
   const payload = state.openAndHash(payloadKey, message.encryptedPayload);
-  if (!payload) return 'undecryptable';
+  if (!payload) return refuse('undecryptable');
   return { state, remoteEphemeral: message.ephemeral, remoteStatic, payload };
 }
 

@@ -6,18 +6,24 @@
  */
 import { compareBytes, fromHex, isZero, wipe } from '../bytes.ts';
 import type { Endpoint, Keypair, Peer, Traffic } from './api.ts';
-import type { CarriedAnswer, CarriedInitiation, CarriedPeer } from './carried.ts';
+import type { CarriedPeer } from './carried.ts';
+import {
+  type Answer,
+  answerOf,
+  carryAnswer,
+  carryInitiation,
+  type Initiation,
+  initiationOf,
+} from './carriedhandshake.ts';
 import { MacSigner } from './cookie.ts';
-import { KEY_BYTES, type KeyPair } from './crypto.ts';
+import { KEY_BYTES } from './crypto.ts';
 import { InitiationGuard } from './initiationguard.ts';
 import { REJECT_AFTER_TIME, REKEY_TIMEOUT, REKEY_TIMEOUT_JITTER_MAX } from './limits.ts';
 import { type CookieReply, encodeInitiation, encodeResponse, type Response } from './messages.ts';
 import {
-  type PendingInitiation,
   type ReceivedInitiation,
   type RemoteStatic,
   readResponse,
-  SymmetricState,
   type TransportKeys,
   writeInitiation,
   writeResponse,
@@ -25,15 +31,6 @@ import {
 import { PeerEndpoint } from './peerendpoint.ts';
 import type { PeerHost } from './peerhost.ts';
 import { PeerTimers, type TimerActions } from './timers.ts';
-
-/** A response whose tag was right. */
-interface Answer {
-  readonly keys: TransportKeys;
-  readonly remoteIndex: number;
-}
-
-/** An initiation whose answer is awaited. */
-type Initiation = PendingInitiation & { readonly localIndex: number; readonly sentAt: number };
 
 type ResponseRefusal = 'unexpectedResponse' | 'lowOrderPoint' | 'undecryptable';
 
@@ -156,7 +153,7 @@ export class PeerMachine implements Peer {
       signer: this.#signer?.carry(),
       guard: this.#guard?.carry(),
       pending: this.#pending && carryInitiation(this.#pending),
-      reserved: this.#reserved && { ...this.#reserved.keys, remoteIndex: this.#reserved.remoteIndex },
+      reserved: this.#reserved && carryAnswer(this.#reserved),
       keypairs: this.#keypairs,
       sessionAt: this.#sessionAt,
       initiatedAt: this.#initiatedAt,
@@ -214,6 +211,7 @@ export class PeerMachine implements Peer {
     const ephemeral = this.#host.ephemeral();
     const presharedKey = this.#presharedKey ?? NO_KEY;
     const answer = writeResponse({ received, ephemeral, presharedKey });
+    ephemeral.wipe();
     if (!answer) return 'lowOrderPoint';
     const localIndex = this.#host.allocateIndex(this);
     const { ephemeral: publicEphemeral, encryptedPayload: encryptedNothing } = answer.message;
@@ -415,8 +413,9 @@ export class PeerMachine implements Peer {
 
   #accept(answer: Answer, now: number): void {
     if (!this.#pending) return;
-    const { localIndex, state } = this.#pending;
+    const { localIndex, state, ephemeral } = this.#pending;
     state.wipe();
+    ephemeral.wipe();
     this.#pending = undefined;
     this.#reserved = undefined;
     const { keys, remoteIndex } = answer;
@@ -452,30 +451,10 @@ export class PeerMachine implements Peer {
     this.#reserved = undefined;
     if (!this.#pending) return;
     this.#pending.state.wipe();
+    this.#pending.ephemeral.wipe();
     this.#host.releaseIndex(this.#pending.localIndex);
     this.#pending = undefined;
   }
-}
-
-function carryInitiation({ state, ephemeral, localIndex, sentAt }: Initiation): CarriedInitiation {
-  return { ...state.carry(), ephemeral: ephemeral.reveal(), localIndex, sentAt };
-}
-
-function initiationOf(carried: CarriedInitiation, ephemeral: KeyPair): Initiation {
-  const { localIndex, sentAt } = carried;
-  return { state: SymmetricState.of(carried), ephemeral, localIndex, sentAt };
-}
-
-function answerOf({ remoteIndex, ...keys }: CarriedAnswer): Answer {
-  const copy = (bytes: Uint8Array) => Uint8Array.from(bytes);
-  return {
-    remoteIndex,
-    keys: {
-      initiatorToResponder: copy(keys.initiatorToResponder),
-      responderToInitiator: copy(keys.responderToInitiator),
-      transcript: copy(keys.transcript),
-    },
-  };
 }
 
 /** Whole milliseconds below the limit, out of two random bytes. */

@@ -209,9 +209,10 @@ function trueValue(name: string, value: string): true {
   return true;
 }
 
-/** Of what came in, as much as a log can bear. */
+/** Of what came in, as much as a log can bear: what is as long as a piece of a key, and could be one, is left out. */
 function quote(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  const harmless = text.replace(/[0-9A-Za-z+/=]{8,}/g, '…');
+  return JSON.stringify(harmless.length > 60 ? `${harmless.slice(0, 60)}…` : harmless);
 }
 
 /** What stands before the `=` may be a key in base64 that lost its name. */
