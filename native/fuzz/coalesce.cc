@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
   Coalescer coalescer(&Delivered::write, &delivered);
   Packet last;
   uint64_t failed = 0;
-  while (!input.empty()) {
+  for (int orders = 0; orders < 64 && !input.empty(); orders++) {
     const uint8_t order = input.byte();
     if (order < 8) {
       coalescer.flush();

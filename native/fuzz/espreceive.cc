@@ -1,6 +1,8 @@
 // What comes in by raw sockets and UDP ports for ESP: anything, and packets of peers that lie inside.
 #include "../engine/espreceive.h"
 
+#include <sanitizer/asan_interface.h>
+
 #include <set>
 
 #include "crypto.h"
@@ -14,6 +16,14 @@ using namespace pellicle::fuzz;
 namespace {
 
 constexpr uint32_t kWindow = 64;
+
+// What the raw socket has.
+struct Waiting {
+  const std::vector<uint8_t>* bytes = nullptr;
+  const std::vector<uint8_t>* control = nullptr;
+  int flags = 0;
+  std::vector<iovec> rooms;  // where it went
+} waiting;
 
 struct State {
   EspParameters parameters;
@@ -55,23 +65,12 @@ class Wire {
     loop_.inbound_.clear();
   }
 
-  // As recvmmsg leaves it.
+  // By a raw socket, for which __wrap_recvmmsg stands.
   void arriveRaw(const std::vector<uint8_t>& bytes, bool v6, const std::vector<uint8_t>& control, int flags) {
     receiver_.last_ = nullptr;
-    RawArrival& raw = receiver_.raw_;
-    // At the end of the room of its own, so that a read behind it is seen with the last slot.
-    constexpr size_t slot = RawArrival::kMost - 1;
-    raw.data_[slot] = {raw.buffer_.get() + RawArrival::kMost * RawArrival::kRoom - bytes.size(), bytes.size()};
-    std::copy(bytes.begin(), bytes.end(), static_cast<uint8_t*>(raw.data_[slot].iov_base));
-    msghdr& message = raw.messages_[slot].msg_hdr;
-    message = {};
-    message.msg_flags = flags;
-    message.msg_control = &raw.controls_[slot];
-    message.msg_controllen = std::min(control.size(), sizeof raw.controls_[slot]);
-    std::copy_n(control.begin(), message.msg_controllen, reinterpret_cast<uint8_t*>(&raw.controls_[slot]));
-    raw.messages_[slot].msg_len = static_cast<unsigned>(bytes.size());
-    RawArrival::Packet packet;
-    if (raw.packet(slot, v6, packet)) receiver_.handle(packet.bytes, packet.length, packet.id, 0);
+    waiting = {&bytes, &control, flags};
+    receiver_.receiveRaw(INT32_MAX, v6);
+    for (const iovec& room : waiting.rooms) ASAN_UNPOISON_MEMORY_REGION(room.iov_base, room.iov_len);
   }
 
   void arrive(const State& state, const std::vector<uint8_t>& bytes) {
@@ -158,19 +157,39 @@ class Wire {
 
 }  // namespace
 
+extern "C" int __wrap_recvmmsg(int, mmsghdr* messages, unsigned, int, timespec*) {
+  if (waiting.bytes == nullptr) return -1;
+  msghdr& message = messages[0].msg_hdr;
+  size_t at = 0;
+  for (size_t i = 0; i < message.msg_iovlen; i++) {
+    const iovec& room = message.msg_iov[i];
+    const size_t part = std::min(room.iov_len, waiting.bytes->size() - at);
+    std::copy_n(waiting.bytes->begin() + static_cast<ptrdiff_t>(at), part, static_cast<uint8_t*>(room.iov_base));
+    at += part;
+    // What was not received may not be read.
+    ASAN_POISON_MEMORY_REGION(static_cast<uint8_t*>(room.iov_base) + part, room.iov_len - part);
+    waiting.rooms.push_back(room);
+  }
+  messages[0].msg_len = static_cast<unsigned>(at);
+  message.msg_flags = at < waiting.bytes->size() ? MSG_TRUNC : waiting.flags;
+  message.msg_controllen = std::min(message.msg_controllen, waiting.control->size());
+  std::copy_n(waiting.control->begin(), message.msg_controllen, static_cast<uint8_t*>(message.msg_control));
+  waiting.bytes = nullptr;
+  return 1;
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
   prepareCrypto();
   Input input(bytes, length);
   Wire wire(quietEspLoop(), input);
-  while (!input.empty()) {
+  for (int orders = 0; orders < 64 && !input.empty(); orders++) {
     const uint8_t order = input.byte();
     if ((order & 7) == 0) {
       wire.flush();
     } else if ((order & 7) == 1) {
-      const auto control = input.bytes(input.byte() & 63);
       auto raw = input.bytes(input.upTo(2000));
-      // The kernel's own header lengths are right, what it counts is what is there.
-      wire.arriveRaw(raw, false, control, (order & 8) != 0 ? MSG_TRUNC : 0);
+      if ((order & 16) != 0) raw.resize(60'000);
+      wire.arriveRaw(raw, false, {}, (order & 8) != 0 ? MSG_TRUNC : 0);
     } else if ((order & 7) == 2) {
       in6_pktinfo info{};
       info.ipi6_addr.s6_addr[0] = 2;
@@ -181,7 +200,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
       header->cmsg_len = CMSG_LEN(sizeof info);
       std::memcpy(CMSG_DATA(header), &info, sizeof info);
       if ((order & 8) != 0) control.clear();
-      wire.arriveRaw(input.bytes(input.upTo(2000)), true, control, 0);
+      auto raw = input.bytes(input.upTo(2000));
+      if ((order & 16) != 0) raw.resize(60'000);
+      wire.arriveRaw(raw, true, control, 0);
     } else if ((order & 7) == 3) {
       // With the SPI of a state, of any length.
       auto raw = input.bytes(input.upTo(200));

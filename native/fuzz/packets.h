@@ -94,7 +94,7 @@ inline Packet tcpPacket(bool v6, size_t payload, uint8_t fill) {
 inline Packet following(const Packet& before, size_t payload, uint8_t fill, uint8_t flags) {
   const size_t transport = ipHeaderLength(before.data());
   if (before.size() < transport + 20) return tcpPacket(before[0] >> 4 == 6, payload, fill);
-  const size_t headers = transport + static_cast<size_t>(before[transport + 12] >> 4) * 4;
+  const size_t headers = transport + std::max<size_t>(5, before[transport + 12] >> 4) * 4;
   if (headers > before.size()) return tcpPacket(before[0] >> 4 == 6, payload, fill);
   Packet packet(before.begin(), before.begin() + static_cast<ptrdiff_t>(headers));
   packet.resize(headers + payload, fill);

@@ -131,7 +131,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
   prepareCrypto();
   Input input(bytes, length);
   Wire wire(Session::loop());
-  while (!input.empty()) {
+  for (int orders = 0; orders < 64 && !input.empty(); orders++) {
     const uint8_t order = input.byte();
     if ((order & 7) == 0) {
       wire.flush();

@@ -123,7 +123,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
   prepareCrypto();
   Input input(bytes, length);
   Device device(quietLoop({1, 100, kRejectAfter}), input);
-  while (!input.empty()) {
+  for (int orders = 0; orders < 64 && !input.empty(); orders++) {
     const uint8_t order = input.byte();
     if ((order & 15) == 0) {
       device.install();
