@@ -1,5 +1,6 @@
 /** The bars of docs/benchmarks.svg. It has no background of its own and follows the reader's light or dark scheme. */
 import { FIGURE_NAMES, FIGURES, type Figure, type FigureName, type Samples } from './figures.ts';
+import type { Section } from './report.ts';
 
 const PANELS: readonly { group: Figure['group']; title: string }[] = [
   { group: 'TCP', title: 'TCP, Gbit/s: longer is better' },
@@ -15,10 +16,12 @@ const BAR = 12;
 const BAR_STEP = 15;
 const FIGURE_GAP = 8;
 const PANEL_GAP = 22;
+const SECTION_GAP = 48;
 const LINE = 20;
 
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #24292f; }
+  .section { font-weight: 700; font-size: 16px; }
   .title { font-weight: 600; font-size: 13px; }
   .bar0 { fill: #0f8a7e; } .bar1 { fill: #8c96a3; } .bar2 { fill: #b58a3c; } .bar3 { fill: #8069b0; } .bar4 { fill: #a8576a; }
   @media (prefers-color-scheme: dark) {
@@ -26,22 +29,37 @@ const STYLE = `
     .bar0 { fill: #2fc4b2; } .bar1 { fill: #737d8a; } .bar2 { fill: #c79c4b; } .bar3 { fill: #9a84c9; } .bar4 { fill: #c26f83; }
   }`;
 
-/** One panel for each group that was measured, one bar for each program. */
-export function chartOf(programs: readonly string[], samples: Samples): string {
+/** For each section a legend, and one panel for each group that was measured with one bar for each program. */
+export function chartOf(sections: readonly Section[]): string {
   const parts: string[] = [];
-  let y = LINE;
+  let y = 0;
+  for (const section of sections) y = drawSection(section, y, parts);
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" role="img">
+<title>The engine beside other programs in user space</title>
+<style>${STYLE}
+</style>
+${parts.join('\n')}
+</svg>
+`;
+}
+
+/** Below `top`. Returns where it ends. */
+function drawSection({ title, programs, samples }: Section, top: number, parts: string[]): number {
+  let y = top + (top > 0 ? SECTION_GAP : LINE);
+  parts.push(text(0, y, title, 'section'));
+  y += LINE + FIGURE_GAP;
   programs.forEach((name, i) => {
     parts.push(`<rect class="bar${i % 5}" x="0" y="${y - BAR + 2}" width="${BAR}" height="${BAR}"/>`);
     parts.push(text(BAR + 6, y, name));
     y += LINE;
   });
-  for (const { group, title } of PANELS) {
-    const figures = FIGURE_NAMES.filter(name => FIGURES[name].group === group).filter(name =>
+  for (const panel of PANELS) {
+    const figures = FIGURE_NAMES.filter(name => FIGURES[name].group === panel.group).filter(name =>
       programs.some(program => Number.isFinite(samples.median(name, program))),
     );
     if (figures.length === 0) continue;
     y += PANEL_GAP;
-    parts.push(text(0, y, title, 'title'));
+    parts.push(text(0, y, panel.title, 'title'));
     y += FIGURE_GAP;
     const longest = Math.max(...figures.flatMap(figure => drawable(figure, programs, samples)));
     for (const figure of figures) {
@@ -59,13 +77,7 @@ export function chartOf(programs: readonly string[], samples: Samples): string {
       y += FIGURE_GAP;
     }
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" role="img">
-<title>The engine beside other userspace WireGuards</title>
-<style>${STYLE}
-</style>
-${parts.join('\n')}
-</svg>
-`;
+  return y;
 }
 
 function drawable(figure: FigureName, programs: readonly string[], samples: Samples): number[] {

@@ -64,8 +64,9 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** Resident memory of a process. */
-export function residentBytes(pid: number): number {
-  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Number(kilobytes) * 1024;
+/** Resident memory of a process, and how much of it is no page of a file (its program, its libraries). */
+export function residentBytes(pid: number): { all: number; own: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const of = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
+  return { all: of('VmRSS'), own: of('RssAnon') };
 }

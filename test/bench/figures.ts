@@ -7,7 +7,16 @@ export interface Figure {
   readonly better: 'more' | 'less';
   readonly digits: number;
   /** Figures of one group are drawn together. */
-  readonly group: 'TCP' | 'CPU, TCP' | 'CPU, UDP' | 'Loss, UDP' | 'Ping' | 'Handshakes' | 'Memory' | 'Peers';
+  readonly group:
+    | 'TCP'
+    | 'CPU, TCP'
+    | 'CPU, UDP'
+    | 'Loss, UDP'
+    | 'Ping'
+    | 'Handshakes'
+    | 'Memory'
+    | 'Peers'
+    | 'Flood';
 }
 
 const tcp = { unit: 'Gbit/s', better: 'more', digits: 2, group: 'TCP' } as const;
@@ -23,6 +32,7 @@ export const FIGURES = {
   tcp1In: { title: 'TCP, 1 stream, the other way', ...tcp },
   tcp4Out: { title: 'TCP, 4 streams', ...tcp },
   tcp4In: { title: 'TCP, 4 streams, the other way', ...tcp },
+  tcpBoth: { title: 'TCP, 1 stream each way at once', ...tcp },
   cpuTcp1: { title: 'CPU for a gigabyte, 1 stream', ...cpuTcp },
   cpuTcp4: { title: 'CPU for a gigabyte, 4 streams', ...cpuTcp },
   cpuUdp1400at30: { title: 'CPU for a packet, 1400 bytes, 30,000/s', ...cpuUdp },
@@ -38,11 +48,25 @@ export const FIGURES = {
   handshakes: { title: 'Handshakes answered', unit: '/s', better: 'more', digits: 0, group: 'Handshakes' },
   cpuHandshake: { title: 'CPU for a handshake', unit: 'ms', better: 'less', digits: 2, group: 'Handshakes' },
   memory1: { title: 'Memory, 1 idle peer', ...memory },
-  memory1000: { title: 'Memory, 1,000 idle peers', ...memory },
+  memory5000: { title: 'Memory, 5,000 idle peers', ...memory },
   memoryPeer: { title: 'Memory for an idle peer more', ...memory, unit: 'KiB' },
   tcpPeers1: { title: 'TCP, 1 stream, 1 peer configured', ...peers },
   tcpPeers100: { title: 'TCP, 1 stream, 100 peers configured', ...peers },
-  tcpPeers1000: { title: 'TCP, 1 stream, 1,000 peers configured', ...peers },
+  tcpPeers5000: { title: 'TCP, 1 stream, 5,000 peers configured', ...peers },
+  floodTcp: {
+    title: 'TCP, 1 stream, under a flood of garbage',
+    unit: 'Gbit/s',
+    better: 'more',
+    digits: 2,
+    group: 'Flood',
+  },
+  floodKept: {
+    title: 'What that is of the rate just before',
+    unit: '%',
+    better: 'more',
+    digits: 0,
+    group: 'Flood',
+  },
 } as const satisfies Record<string, Figure>;
 
 export type FigureName = keyof typeof FIGURES;

@@ -13,7 +13,7 @@ export interface Program {
   readonly name: string;
   readonly command: readonly string[];
   /** Which stored ratios it is held against. */
-  readonly kind: 'ours' | 'wireguard-go without offloads' | 'wireguard-go' | 'other';
+  readonly kind: 'ours' | 'limit' | 'wireguard-go without offloads' | 'wireguard-go' | 'other';
 }
 
 /** Ours first. `peers` are further programs that are called as wireguard-go is: PROGRAM -f NAME. */

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { chartOf } from './chart.ts';
 import { Samples } from './figures.ts';
-import { brokenFloors } from './floors.ts';
+import { brokenEspFloors, brokenFloors } from './floors.ts';
 import { describe as describeProgram, type Program } from './programs.ts';
-import { markdownOf, tableOf } from './report.ts';
+import { markdownOf, pageOf, tableOf } from './report.ts';
 
 const OURS: Program = { name: 'ours', command: [], kind: 'ours' };
 const THEIRS: Program = { name: 'a <peer>', command: [], kind: 'wireguard-go' };
@@ -42,16 +42,28 @@ describe('the figures of a benchmark', () => {
       '| TCP, 1 stream | 4.00 Gbit/s | 2.00 Gbit/s | 2.00 × |',
       '| Handshakes answered | 1000 /s | – | – |',
     ]);
-    const chart = chartOf([OURS.name, THEIRS.name], samples);
+    const chart = chartOf([{ title: 'a section', programs: [OURS.name, THEIRS.name], samples }]);
     const widths = [...chart.matchAll(/x="300" y="\d+" width="([\d.]+)"/g)].map(([, width]) => Number(width));
     assert.deepEqual(widths, [500, 250]);
     assert.match(chart, /a &#60;peer&#62;/);
+  });
+
+  test('stand under the title of their section', () => {
+    const section = { title: 'A <section>', programs: [OURS.name], samples: samplesOf([4], []) };
+    const page = pageOf({ command: 'x', rounds: 1, seconds: 1, machine: 'm' }, [
+      section,
+      { ...section, title: 'B' },
+    ]);
+    assert.match(page, /\n## A <section>\n\n\| {2}\| ours \|\n[^#]*\n## B\n/);
+    assert.match(chartOf([section]), />A &#60;section&#62;</);
   });
 
   test('below a floor are told', () => {
     assert.deepEqual(brokenFloors([OURS, THEIRS], withAll(3)), []);
     const broken = brokenFloors([OURS, THEIRS], withAll(1));
     assert.match(broken.join('\n'), /^TCP, 1 stream: 1.00 × a <peer>, at least/m);
+    assert.deepEqual(brokenEspFloors(OURS.name, THEIRS.name, withAll(9)), []);
+    assert.equal(brokenEspFloors(OURS.name, THEIRS.name, withAll(2)).length, 2);
   });
 
   test('know old wireguard-go from new', () => {
@@ -64,11 +76,11 @@ describe('the figures of a benchmark', () => {
 /** Ours so many times better in everything that has a floor. */
 function withAll(times: number): Samples {
   const samples = new Samples();
-  for (const figure of ['tcp1Out', 'tcp4Out', 'handshakes', 'tcpPeers1', 'tcpPeers1000'] as const) {
+  for (const figure of ['tcp1Out', 'tcp4Out', 'handshakes', 'tcpPeers1', 'tcpPeers5000'] as const) {
     samples.add(figure, OURS.name, times);
     samples.add(figure, THEIRS.name, 1);
   }
-  for (const figure of ['cpuTcp1', 'cpuTcp4', 'cpuUdp1400at100', 'pingIdle'] as const) {
+  for (const figure of ['cpuTcp1', 'cpuTcp4', 'cpuUdp1400at100', 'pingIdle', 'memoryPeer'] as const) {
     samples.add(figure, OURS.name, 1);
     samples.add(figure, THEIRS.name, times);
   }

@@ -1,4 +1,4 @@
-/** The figures as a table, and the page that carries it. */
+/** The figures as tables, and the page that carries them. */
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { FIGURE_NAMES, FIGURES, type FigureName, type Samples } from './figures.ts';
 
@@ -6,9 +6,15 @@ export interface Run {
   readonly command: string;
   readonly rounds: number;
   readonly seconds: number;
+  readonly machine: string;
+}
+
+/** Programs that do the same thing. */
+export interface Section {
+  readonly title: string;
   /** Names, ours first. */
   readonly programs: readonly string[];
-  readonly machine: string;
+  readonly samples: Samples;
 }
 
 export function describeMachine(): string {
@@ -50,31 +56,41 @@ export function markdownOf(table: readonly (readonly string[])[]): string {
 }
 
 /** docs/benchmarks.md. */
-export function pageOf(run: Run, table: readonly (readonly string[])[]): string {
+export function pageOf(run: Run, sections: readonly Section[]): string {
+  const tables = sections.map(
+    ({ title, programs, samples }) => `## ${title}\n\n${markdownOf(tableOf(programs, samples))}`,
+  );
   return `# Benchmarks
 
 Written by \`${run.command}\`. Run it on your own machine: what is below holds for this one, and other work on it counts.
 
 > ${run.machine}
 
-![The engine beside other userspace WireGuards](benchmarks.svg)
+![The engine beside other programs in user space](benchmarks.svg)
 
-${markdownOf(table)}
+${tables.join('\n\n')}
 
-Two network namespaces joined by a veth pair (MTU 1500), one tunnel for each program (MTU 1420), both ends the same program, all on one
-machine. Every figure is taken from one program after the other before the next figure, ${run.rounds} rounds long, each TCP and UDP run
-${run.seconds} s. The table has medians. "Ours is better" is the median of the ratios within each round, which other work on the machine moves
-less: 2.00 × is twice the rate or half the cost.
+## How it is measured
 
-- **Names** carry the version that a program tells of itself. Debian 13's wireguard-go (package 0.0.20231211) says 20230223.
+Two network namespaces joined by a veth pair (MTU 1500), one tunnel for each program, both ends the same program, all on one machine.
+Every figure is taken from one program after the other before the next figure, ${run.rounds} rounds long, each TCP and UDP run ${run.seconds} s. The tables have
+medians. "Ours is better" is the median of the ratios within each round, which other work on the machine moves less: 2.00 × is twice the
+rate or half the cost.
+
+- **Names** carry the version that a program tells of itself. Debian 13's wireguard-go (package 0.0.20231211) says 20230223. The engine
+  without its cipher copies packets where it would seal and open them: the limit of its design.
+- **MTU** of the tunnel: 1420 for WireGuard, 1400 for ESP in UDP, 1373 for ESP inside vxlan, for every program. Inside vxlan strongSwan's
+  ESP is in UDP too, as it knows no other; the engine's is not, as in a cluster.
 - **CPU** is user and system time of the programs at both ends, without iperf3 and without what the kernel does on its own account. A GB is
   10^9 bytes of TCP payload. For UDP it is the time for a packet that came out of the tunnel, at a fixed offered rate; bytes are those of
   the packet inside.
 - **Loss** is between the sender and the other end of the tunnel. On a shared machine it tells how that was scheduled more than anything else.
 - **Handshakes** are answers to initiations from 1,000 different peers, eight outstanding, over loopback. A dash: not all were answered (a
   program may take that for an attack).
-- **Memory** is what is resident after 1 and 1,000 peers were configured that nobody uses. The engine is a Node.js program and starts with
-  what that needs.
+- **Memory** is what is resident after 1 and 5,000 peers were configured that nobody uses. The engine is a Node.js program and starts with
+  what that needs, most of it pages of the program's file. "For an idle peer more" is the difference without pages of files.
+- **A flood of garbage** is datagrams of every kind that are no messages of a session, as fast as one process sends them, from the side that
+  the TCP stream comes from. That process, both engines and iperf3 share the processors.
 `;
 }
 

@@ -1,6 +1,6 @@
 /** What goes through a tunnel while it is measured. */
-import type { Bed } from './bed.ts';
 import { runIn } from './command.ts';
+import type { Tunnelled } from './ground.ts';
 import { median } from './statistics.ts';
 
 const RIGHT = '10.9.0.2';
@@ -20,7 +20,7 @@ export interface UdpResult {
 }
 
 export async function measureTcp(
-  bed: Bed,
+  bed: Tunnelled,
   options: { streams: number; reverse: boolean; seconds: number },
 ): Promise<TcpResult> {
   const { streams, reverse, seconds } = options;
@@ -37,9 +37,20 @@ export async function measureTcp(
   };
 }
 
+/** Gbit/s of one stream each way at once, added up. */
+export async function measureTcpBothWays(bed: Tunnelled, seconds: number): Promise<number> {
+  type Sum = { bits_per_second: number };
+  const end = await iperf<{ sum_received: Sum; sum_received_bidir_reverse: Sum }>(
+    bed,
+    ['--bidir', '-t', String(seconds)],
+    seconds,
+  );
+  return (end.sum_received.bits_per_second + end.sum_received_bidir_reverse.bits_per_second) / 1e9;
+}
+
 /** `bytes` is the size of the packet inside the tunnel, its IP header included. */
 export async function measureUdp(
-  bed: Bed,
+  bed: Tunnelled,
   options: { bytes: number; packetsPerSecond: number; seconds: number },
 ): Promise<UdpResult> {
   const payload = options.bytes - IPV4_AND_UDP_HEADERS;
@@ -60,7 +71,7 @@ export async function measureUdp(
  * UDP payload that came out of the tunnel on the right, in bytes, whether packet by packet or merged behind one header. What
  * iperf3 counts is less: its socket overflows where it does not get the processor in time.
  */
-async function arrivedPayload({ right }: Bed): Promise<number> {
+async function arrivedPayload({ right }: Tunnelled): Promise<number> {
   const folder = `/sys/class/net/${right.device}/statistics`;
   const output = await runIn(right.netns, 'cat', [`${folder}/rx_bytes`, `${folder}/rx_packets`]);
   const [bytes = 0, packets = 0] = output.trim().split('\n').map(Number);
@@ -68,14 +79,14 @@ async function arrivedPayload({ right }: Bed): Promise<number> {
 }
 
 /** Median round trip in microseconds. */
-export async function measurePing(bed: Bed, count: number, intervalSeconds: number): Promise<number> {
+export async function measurePing(bed: Tunnelled, count: number, intervalSeconds: number): Promise<number> {
   const args = ['-n', '-c', String(count), '-i', String(intervalSeconds), RIGHT];
   const output = await runIn(bed.left.netns, 'ping', args, { seconds: 15 });
   return median([...output.matchAll(/ time=([\d.]+) ms/g)].map(([, time]) => Number(time) * 1000));
 }
 
 /** The same while one TCP stream fills the tunnel. */
-export async function measurePingUnderLoad(bed: Bed, seconds: number): Promise<number> {
+export async function measurePingUnderLoad(bed: Tunnelled, seconds: number): Promise<number> {
   const load = measureTcp(bed, { streams: 1, reverse: false, seconds });
   const count = Math.floor((seconds * 1000) / 2 / 5);
   const [trip] = await Promise.all([measurePing(bed, count, 0.005), load]);
@@ -83,7 +94,7 @@ export async function measurePingUnderLoad(bed: Bed, seconds: number): Promise<n
 }
 
 /** The `end` object of iperf3's report. Once more with a fresh server when the first try fails. */
-async function iperf<T>(bed: Bed, args: string[], seconds: number): Promise<T> {
+async function iperf<T>(bed: Tunnelled, args: string[], seconds: number): Promise<T> {
   const run = async () => {
     const output = await runIn(bed.left.netns, 'iperf3', ['-J', '-c', RIGHT, ...args], {
       seconds: seconds + 10,
