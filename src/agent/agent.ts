@@ -10,12 +10,14 @@ import { connect, type KubeClient } from '../kube/client.ts';
 import { Recorder } from '../kube/events.ts';
 import { probe } from '../linux/probe.ts';
 import { openRtnetlink, type Rtnetlink } from '../linux/rtnetlink.ts';
+import { protocolOf } from '../model/epochs/epoch.ts';
 import { ESP_DEVICE, WIREGUARD_DEVICE, WIREGUARD_PORT } from '../model/names.ts';
 import { kubeadmSubnets } from './cluster-cidrs.ts';
 import { Controllers } from './controllers.ts';
 import { DataPlane } from './dataplane.ts';
 import { driftWatch } from './drift.ts';
 import { EndpointObjects, endpointId, endpointKeyId } from './endpoints.ts';
+import { ipsecOpenings, wireguardOpenings } from './epochs/observed-plane.ts';
 import { Prober } from './epochs/prober.ts';
 import { Epochs } from './epochs/runtime.ts';
 import { failpoints } from './failpoints.ts';
@@ -109,7 +111,7 @@ class Agent {
     const log = this.#log.with({ subsys: 'heartbeat' });
     this.#heartbeat = new Heartbeat({ port: healthPort, nodeName, log });
     this.#endpoints = this.#makeEndpoints();
-    this.#prober = new Prober({ ipsec: this.#ipsec, onHeard: () => this.#trigger('heard', { now: true }) });
+    this.#prober = this.#makeProber();
     this.#epochs = this.#makeEpochs();
     this.#reconciler = await this.#makeReconciler();
     this.#makeTellers();
@@ -194,6 +196,24 @@ class Agent {
     return new Epochs({
       failpoint: failpoints(process.env['PELLICLE_FAILPOINT'], this.#options.runDir),
       again: () => this.#trigger('epochs'),
+    });
+  }
+
+  #makeProber(): Prober {
+    return new Prober({
+      probe: (...way) => this.#ipsec.probe(...way),
+      listen: async ways => {
+        const has = (protocol: 'ipsec' | 'wireguard') =>
+          ways.some(({ epoch }) => protocolOf(epoch) === protocol);
+        const { plan } = this.#reconciler.state;
+        return [
+          ...(has('ipsec') ? ipsecOpenings(await this.#ipsec.observe()) : []),
+          ...(has('wireguard')
+            ? wireguardOpenings(plan?.wireguard?.peers ?? [], await this.#wireguard.observe())
+            : []),
+        ];
+      },
+      onHeard: () => this.#trigger('heard', { now: true }),
     });
   }
 

@@ -15,6 +15,8 @@ export interface LoopOptions {
   random?: () => number;
 }
 
+const FIRST_PAUSE_MS = 250;
+
 export class Loop {
   readonly #options: LoopOptions;
   readonly #random: () => number;
@@ -24,7 +26,8 @@ export class Loop {
   #running: Promise<void> | undefined;
   #failures = 0;
   #lastError: unknown;
-  #isUrgent = false;
+  /** While a run is under way, which may have looked too early. */
+  #askedAgain: 'now' | 'soon' | undefined;
   #stopped = false;
 
   constructor(options: LoopOptions) {
@@ -32,10 +35,10 @@ export class Loop {
     this.#random = options.random ?? Math.random;
   }
 
-  /** Asks for a run. `now`: without waiting for more requests, or for the pause after a failure that is under way. */
+  /** Asks for a run. `now`: without waiting for more requests. */
   trigger(reason: string, { now = false }: { now?: boolean } = {}): void {
     this.#reasons.add(reason);
-    if (this.#running) this.#isUrgent ||= now;
+    if (this.#running) this.#askedAgain = now ? 'now' : (this.#askedAgain ?? 'soon');
     else this.#schedule(now ? 0 : this.#options.debounceMs);
   }
 
@@ -81,15 +84,19 @@ export class Loop {
   }
 
   #next(): void {
-    const isUrgent = this.#isUrgent;
-    this.#isUrgent = false;
-    if (this.#failures > 0 && !isUrgent) this.#schedule(this.#pause());
-    else if (this.#reasons.size > 0) this.#schedule(this.#options.debounceMs);
+    const { debounceMs, firstPauseMs = FIRST_PAUSE_MS } = this.#options;
+    const asked = this.#askedAgain;
+    this.#askedAgain = undefined;
+    if (this.#failures > 0) {
+      const soonest =
+        asked === 'now' ? debounceMs : asked === 'soon' ? firstPauseMs : Number.POSITIVE_INFINITY;
+      this.#schedule(Math.min(this.#pause(), soonest));
+    } else if (this.#reasons.size > 0) this.#schedule(debounceMs);
     else this.#schedule(this.#options.everyMs * (0.9 + 0.2 * this.#random()));
   }
 
   #pause(): number {
-    const { firstPauseMs = 250, longestPauseMs = () => 15_000 } = this.#options;
+    const { firstPauseMs = FIRST_PAUSE_MS, longestPauseMs = () => 15_000 } = this.#options;
     return Math.min(longestPauseMs(this.#lastError), firstPauseMs * 2 ** (this.#failures - 1));
   }
 }

@@ -115,9 +115,8 @@ export class Reconciler {
     const basis = await this.#basis(config);
     const { own, said, self } = basis;
     const observed = await this.#observe(basis);
-    this.#run = observed.ipsec?.run ?? this.#run;
-    const incarnation = this.#run ?? this.#options.bootId;
     const mine = said.get(self.name);
+    const incarnation = this.#incarnation(config, mine, observed);
 
     const standing = [...said.values()].flatMap(({ opens }) => opens);
     const open = (observed.ipsec?.openings ?? []).map(({ epoch }) => epoch);
@@ -185,6 +184,23 @@ export class Reconciler {
     await this.#preflight(config);
     await this.#withdrawOldKey(basis);
     return basis;
+  }
+
+  /**
+   * The run of the engine where it makes the keys, else that of the kernel: a cluster that switches to WireGuard as its
+   * engines start has the same run before and after.
+   */
+  #incarnation(
+    { encryption }: AgentConfig,
+    mine: Advertisement | undefined,
+    { ipsec }: DataPlaneObserved,
+  ): string {
+    const isSaid = [...(mine?.opens ?? []), ...(mine?.seals ?? [])].some(
+      epoch => protocolOf(epoch) === 'ipsec',
+    );
+    const isKeyed = encryption === 'ipsec' || isSaid || (ipsec?.states.length ?? 0) > 0;
+    this.#run = isKeyed ? (ipsec?.run ?? this.#run) : undefined;
+    return this.#run ?? this.#options.bootId;
   }
 
   /** Unknown at the start. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { settled, withoutLoss } from './epochs.ts';
 import { until } from './holder.ts';
 import { Rig, type RigNode } from './rig.ts';
 
@@ -57,16 +58,14 @@ test('the status says that nothing is encrypted', async () => {
   assert.equal((await a.cilium('encrypt', 'status')).stdout, 'Encryption: Disabled                  \n');
 });
 
-test('encryption switched on while the cluster runs takes over, and nothing is in the clear any more', async () => {
-  await rig.setConfig({ 'enable-wireguard': 'true' });
-  await until('vxlan is gone', async () => (await a.try('ip', 'link', 'show', 'cilium_vxlan')).code !== 0);
-  assert.equal(await a.ping('pod-a', podB, 1), 0);
-  for (const node of rig.nodes) node.startEngine();
-  await until('it is sealed', async () => {
-    const { stdout } = await a.run('ip', 'route', 'show', 'table', '2110');
-    return stdout.includes('10.244.1.0/24 dev cilium_wg0');
+test('encryption switched on while the cluster runs takes over without a gap, and nothing is in the clear any more', async () => {
+  await withoutLoss([{ from: a, pod: 'pod-a', to: podB }], async () => {
+    await rig.setConfig({ 'enable-wireguard': 'true' });
+    await until('it waits for an engine', async () => (await a.cilium('status')).stdout.includes('engine'));
+    for (const node of rig.nodes) node.startEngine();
+    await settled(rig, 'wireguard');
   });
-  await until('traffic flows again', async () => (await a.ping('pod-a', podB, 1)) === 1);
+  assert.notEqual((await a.try('ip', 'link', 'show', 'cilium_vxlan')).code, 0);
   const marker = randomBytes(16);
   const wire = await rig.capture(async () => {
     assert.equal(await a.ping('pod-a', podB, 3, '-p', marker.toString('hex')), 3);

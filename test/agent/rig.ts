@@ -73,6 +73,32 @@ export class Rig {
     await this.kube('PATCH', path, { data }, 'application/merge-patch+json');
   }
 
+  /** Makes or changes the Secret with the IPsec keys. */
+  async setKeys(keys: string): Promise<void> {
+    const folder = '/api/v1/namespaces/kube-system/secrets';
+    const metadata = { name: 'cilium-ipsec-keys', namespace: 'kube-system' };
+    const object = { apiVersion: 'v1', kind: 'Secret', metadata, stringData: { keys } };
+    const type = 'application/apply-patch+yaml';
+    await this.kube('PATCH', `${folder}/cilium-ipsec-keys?fieldManager=test&force=true`, object, type);
+  }
+
+  async deleteKeys(): Promise<void> {
+    await this.kube('DELETE', '/api/v1/namespaces/kube-system/secrets/cilium-ipsec-keys');
+  }
+
+  /** The API server is gone while `during` runs; what it has stored is there again afterwards. */
+  async withoutApi(during: () => Promise<void>): Promise<void> {
+    const api = this.#api!;
+    const ended = new Promise(resolve => api.once('exit', resolve));
+    api.kill('SIGKILL');
+    await ended;
+    try {
+      await during();
+    } finally {
+      await this.#startApi();
+    }
+  }
+
   /** A shell script where the bridge is. */
   async onSwitch(script: string): Promise<void> {
     await this.#switch.sh(script);
@@ -119,7 +145,13 @@ export class Rig {
       await node.plugIn(this.#switch.pid);
     }
     await ensurePki(paths, labs, new Date());
+    await this.#startApi();
+    await this.#objects(config);
+  }
+
+  async #startApi(): Promise<void> {
     const [first] = this.nodes;
+    const paths = labPaths('rig', this.folder);
     this.#api = first!.spawn('api', node24, [
       join(root, 'src/main/lab-apiserver.ts'),
       ...['--data', paths.database, '--pki', paths.pki, '--listen', '172.18.0.2:6443'],
@@ -130,7 +162,6 @@ export class Rig {
         () => false,
       ),
     );
-    await this.#objects(config);
   }
 
   async #objects(config: Record<string, string>): Promise<void> {
@@ -239,9 +270,9 @@ export class RigNode {
     ];
   }
 
-  startAgent(): void {
+  startAgent(env: Record<string, string> = {}): void {
     const [command, ...args] = this.agentCommand();
-    this.spawn('agent', command!, args);
+    this.spawn('agent', command!, args, env);
   }
 
   /** The agent sees and does nothing while `during` runs. */
@@ -260,8 +291,8 @@ export class RigNode {
   async kill(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
     const child = this.#children.get(name);
     if (!child) throw new Error(`${name} does not run on ${this.name}`);
-    const ended =
-      child.exitCode !== null ? Promise.resolve() : new Promise(resolve => child.once('exit', resolve));
+    const hasEnded = child.exitCode !== null || child.signalCode !== null;
+    const ended = hasEnded ? Promise.resolve() : new Promise(resolve => child.once('exit', resolve));
     child.kill(signal);
     await ended;
     this.#children.delete(name);
@@ -353,12 +384,11 @@ export class RigNode {
     }
   }
 
-  spawn(name: string, command: string, args: string[]): ChildProcess {
+  spawn(name: string, command: string, args: string[], env: Record<string, string> = {}): ChildProcess {
     const log = openSync(this.#logPath(name), 'a');
-    const env = { ...process.env, WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD: '1' };
     const child = spawn('nsenter', [...this.holder.flags, command, ...args], {
       stdio: ['ignore', log, log],
-      env,
+      env: { ...process.env, ...env },
     });
     this.#children.set(name, child);
     return child;

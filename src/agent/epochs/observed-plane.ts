@@ -22,22 +22,28 @@ export interface PlaneSources {
 }
 
 export function observedPlane(sources: PlaneSources): Plane {
-  const { clear, probes } = sources;
+  const { clear, probes, peers, awaited, wireguard, ipsec } = sources;
   return {
     clear,
     probes,
-    opens: [...wireguardOpenings(sources), ...ipsecOpenings(sources)],
+    opens: [
+      ...(wireguard ? wireguardOpenings(peers, wireguard, awaited) : []),
+      ...(ipsec ? ipsecOpenings(ipsec) : []),
+    ],
     seals: seals(sources),
   };
 }
 
 /** A peer without a key yet counts as opened once that was decided: it has to make the handshake anyway. */
-function wireguardOpenings({ peers, wireguard, awaited }: PlaneSources): Opening[] {
-  if (!wireguard) return [];
+export function wireguardOpenings(
+  peers: readonly { readonly name: string; readonly publicKey?: string }[],
+  wireguard: WireGuardObserved,
+  awaited?: ReadonlySet<string>,
+): Opening[] {
   const configured = new Map(wireguard.peers.map(peer => [peer.publicKey, peer]));
   return peers.flatMap(({ name, publicKey }): Opening[] => {
     const opening = { peer: name, incarnation: '', epoch: 'wireguard' as const };
-    if (publicKey === undefined) return awaited.has(name) ? [opening] : [];
+    if (publicKey === undefined) return awaited?.has(name) ? [opening] : [];
     const there = configured.get(publicKey);
     if (!there) return [];
     return [there.lastHandshake === undefined ? opening : { ...opening, heardAt: there.lastHandshake }];
@@ -45,8 +51,8 @@ function wireguardOpenings({ peers, wireguard, awaited }: PlaneSources): Opening
 }
 
 /** Half a pair of SAs opens nothing that could be answered: it is made whole. */
-function ipsecOpenings({ ipsec }: PlaneSources): Opening[] {
-  return (ipsec?.openings ?? [])
+export function ipsecOpenings(ipsec: IpsecObserved): Opening[] {
+  return ipsec.openings
     .filter(({ out }) => out !== undefined)
     .map(({ peer, incarnation, epoch, heardAt }) => ({
       peer,

@@ -1,14 +1,17 @@
 /**
  * Tries epochs: while a peer is to be probed, packets without content go to it until each has heard the other. Whether it
- * was heard is asked of the data plane as often.
+ * was heard is asked of the data plane as often. WireGuard needs no packet of ours: it makes its handshake by itself when a
+ * peer is configured, and only has to be watched.
  */
 import type { IpsecDriver } from '../../drivers/driver.ts';
 import { protocolOf } from '../../model/epochs/epoch.ts';
-import { type Plane, type Sealing, sameSealing } from '../../model/epochs/plane.ts';
+import { type Opening, type Plane, type Sealing, sameSealing } from '../../model/epochs/plane.ts';
 
 export interface ProberOptions {
-  ipsec: Pick<IpsecDriver, 'probe' | 'observe'>;
-  /** Something was heard for the first time. */
+  probe: IpsecDriver['probe'];
+  /** What is open now, and when it was heard last; only of the protocols of these ways. */
+  listen: (ways: readonly Sealing[]) => Promise<Opening[]>;
+  /** Something was heard that was not when the plane was looked at. */
   onHeard: () => void;
   /** Monotonic, in milliseconds. */
   now?: () => number;
@@ -17,11 +20,13 @@ export interface ProberOptions {
 
 interface Trial {
   way: Sealing;
-  heard: boolean;
+  heardAt?: number | undefined;
+  /** The traffic to the peer goes this way. */
+  isSealing: boolean;
   since: number;
   sentAt: number;
   /** When both ends were content, as far as this one knows. */
-  settledAt?: number;
+  settledAt?: number | undefined;
 }
 
 const EVERY_MS = 200;
@@ -46,19 +51,19 @@ export class Prober {
   /** What is to be tried from now on, by the plane as it is. */
   follow(plane: Plane): void {
     const now = this.#options.now();
-    const ways = plane.probes.filter(({ epoch }) => protocolOf(epoch) === 'ipsec');
-    this.#trials = ways.map(way => {
+    this.#trials = plane.probes.map(way => {
       const known = this.#trials.find(trial => sameSealing(trial.way, way));
-      const heard = plane.opens.some(opening => sameSealing(opening, way) && opening.heardAt !== undefined);
-      const isSettled = heard && plane.seals.some(seal => sameSealing(seal, way));
-      const {
-        settledAt = isSettled ? now : undefined,
-        since = now,
-        sentAt = Number.NEGATIVE_INFINITY,
-      } = known ?? {};
-      return { way, heard, since, sentAt, ...(isSettled && settledAt !== undefined ? { settledAt } : {}) };
+      const heardAt = plane.opens.find(opening => sameSealing(opening, way))?.heardAt;
+      const isSealing = plane.seals.some(seal => sameSealing(seal, way));
+      const isSettled = isSealing && heardAt !== undefined;
+      return {
+        ...{ way, heardAt, isSealing },
+        since: known?.since ?? now,
+        sentAt: known?.sentAt ?? Number.NEGATIVE_INFINITY,
+        settledAt: isSettled ? (known?.settledAt ?? now) : undefined,
+      };
     });
-    if (!this.#isRunning && this.#trials.length > 0 && !this.#isStopped) void this.#run();
+    if (!this.#isRunning && this.#isNeeded) void this.#run();
   }
 
   stop(): void {
@@ -71,30 +76,41 @@ export class Prober {
     await this.#send();
     // An engine that is away is the rounds' matter.
     await this.#listen().catch(() => {});
-    this.#isRunning = this.#trials.length > 0 && !this.#isStopped;
+    this.#isRunning = this.#isNeeded;
     if (this.#isRunning) this.#timer = setTimeout(() => void this.#run(), this.#options.everyMs);
   }
 
+  get #isNeeded(): boolean {
+    if (this.#isStopped) return false;
+    return this.#trials.some(({ way, isSealing }) => !isSealing || protocolOf(way.epoch) === 'ipsec');
+  }
+
   async #send(): Promise<void> {
-    const { ipsec, now } = this.#options;
+    const { probe, now } = this.#options;
     for (const trial of this.#trials) {
-      if (now() - trial.sentAt < this.#pause(trial)) continue;
-      trial.sentAt = now();
       const { peer, epoch, incarnation } = trial.way;
+      if (protocolOf(epoch) !== 'ipsec' || now() - trial.sentAt < this.#pause(trial)) continue;
+      trial.sentAt = now();
       // An SA that is gone meanwhile is the next decision's matter.
-      await ipsec.probe(peer, epoch, incarnation).catch(() => {});
+      await probe(peer, epoch, incarnation).catch(() => {});
     }
   }
 
   async #listen(): Promise<void> {
-    const waiting = this.#trials.filter(({ heard }) => !heard);
+    const { listen, onHeard } = this.#options;
+    const waiting = this.#trials.filter(({ isSealing, heardAt }) => !isSealing || heardAt === undefined);
     if (waiting.length === 0) return;
-    const { openings } = await this.#options.ipsec.observe();
-    const heard = waiting.filter(({ way }) =>
-      openings.some(opening => sameSealing(opening, way) && opening.heardAt !== undefined),
-    );
-    for (const trial of heard) trial.heard = true;
-    if (heard.length > 0) this.#options.onHeard();
+    const openings = await listen(waiting.map(({ way }) => way));
+    const heard = waiting.filter(trial => {
+      const at = openings.find(opening => sameSealing(opening, trial.way))?.heardAt;
+      // IPsec is keyed by the run: to be heard once is enough. A handshake may have been made with an earlier run.
+      const isNews =
+        protocolOf(trial.way.epoch) === 'ipsec' ? trial.heardAt === undefined : at !== trial.heardAt;
+      if (at === undefined || !isNews) return false;
+      trial.heardAt = at;
+      return true;
+    });
+    if (heard.length > 0) onHeard();
   }
 
   #pause({ since, settledAt }: Trial): number {

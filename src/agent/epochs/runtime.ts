@@ -6,7 +6,13 @@
 import type { Advertisement } from '../../model/epochs/advertisement.ts';
 import type { Epoch } from '../../model/epochs/epoch.ts';
 import { decide } from '../../model/epochs/machine.ts';
-import { applyTo, type Plane, type PlaneChange, type Sealing } from '../../model/epochs/plane.ts';
+import {
+  applyTo,
+  type Plane,
+  type PlaneChange,
+  type Sealing,
+  sameSealing,
+} from '../../model/epochs/plane.ts';
 import { type Decision, type Memory, NO_MEMORY, type Sight, type Timing } from '../../model/epochs/sight.ts';
 import type { Failpoint } from '../failpoints.ts';
 
@@ -114,18 +120,21 @@ export class Epochs {
     if (decision.open.length > 0) failpoint('after-open');
 
     const { advertise } = decision;
-    const step = advertise && withdraws(advertise, sight.advertised) ? 'withdraw' : 'advertise';
-    if (advertise) failpoint(`before-${step}`);
+    const step = advertise && kindOf(advertise, sight.advertised);
+    if (step) failpoint(`before-${step}`);
     let failure: unknown;
     const isWritten = await hands.publish(advertise).catch(error => {
       failure = error;
       return false;
     });
-    if (advertise && isWritten) failpoint(`after-${step}`);
+    if (step && isWritten) failpoint(`after-${step}`);
 
-    if (decision.probe.length > 0) failpoint('before-probe');
+    const isTrial = decision.probe.some(
+      way => way.epoch !== undefined && !before.seals.some(seal => sameSealing(seal, way)),
+    );
+    if (isTrial) failpoint('before-probe');
     this.#probes = after.probes;
-    if (decision.probe.length > 0) failpoint('after-probe');
+    if (isTrial) failpoint('after-probe');
 
     if (decision.seal.length > 0) {
       failpoint('before-seal');
@@ -171,7 +180,13 @@ const NO_CHANGE = { open: [], close: [], seal: [], probe: [] } as const;
 /** `setTimeout` takes no more. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-function withdraws(advertise: Advertisement, before: Advertisement | undefined): boolean {
-  const lost = (a: readonly Epoch[], b: readonly Epoch[]) => a.some(epoch => !b.includes(epoch));
-  return before !== undefined && lost(before.opens, advertise.opens);
+/** An epoch is opened no longer, or one comes to what is opened; neither when the same is said anew, or only of sealing. */
+function kindOf(
+  advertise: Advertisement,
+  before: Advertisement | undefined,
+): 'withdraw' | 'advertise' | undefined {
+  const lacks = (a: readonly Epoch[], b: readonly Epoch[]) => a.some(epoch => !b.includes(epoch));
+  const old = before?.opens ?? [];
+  if (lacks(old, advertise.opens)) return 'withdraw';
+  return lacks(advertise.opens, old) ? 'advertise' : undefined;
 }
