@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <shared_mutex>
+#include <unordered_set>
 #include <utility>
 
 #include "espreceive.h"
@@ -83,9 +84,8 @@ bool EspLoop::probe(uint32_t state) {
 }
 
 int EspLoop::apply(EspChange& change, std::string& problem) {
-  const auto goes = [&](uint32_t state) {
-    return std::find(change.removed.begin(), change.removed.end(), state) != change.removed.end();
-  };
+  const std::unordered_set<uint32_t> removed(change.removed.begin(), change.removed.end());
+  const auto goes = [&](uint32_t state) { return removed.contains(state); };
   EspSocketNeeds needs;
   for (const auto& [state, sa] : outbound_) if (!goes(state)) need(needs, *sa);
   for (const auto& [state, sa] : inbound_) if (!goes(state)) need(needs, *sa);

@@ -32,9 +32,17 @@ struct State {
   std::set<uint64_t> taken;
 };
 
+// One for all inputs: its buffers are large.
+EspReceiver& receiverOf(EspLoop& loop) {
+  static EspReceiver receiver(loop);
+  return receiver;
+}
+
 class Wire {
  public:
-  Wire(EspLoop& loop, Input& input) : loop_(loop), receiver_(loop) {
+  Wire(EspLoop& loop, Input& input) : loop_(loop), receiver_(receiverOf(loop)) {
+    receiver_.last_ = nullptr;
+    receiver_.coalescer_.length_ = 0;
     receiver_.coalescer_.write_ = &Delivered::write;
     receiver_.coalescer_.context_ = &delivered_;
     EspChange change;
@@ -149,7 +157,7 @@ class Wire {
   }
 
   EspLoop& loop_;
-  EspReceiver receiver_;
+  EspReceiver& receiver_;
   Delivered delivered_;
   State states_[kSuites.size()];
   Packet last_;

@@ -24,12 +24,18 @@ struct State {
   std::deque<Expected> expected;
 };
 
+// One for all inputs: its buffers are large. Every input ends with a flush.
+EspSender& senderOf(EspLoop& loop) {
+  static EspSender sender(loop);
+  return sender;
+}
+
 class Device;
 Device* device = nullptr;
 
 class Device {
  public:
-  Device(EspLoop& loop, Input& input) : loop_(loop), sender_(loop) {
+  Device(EspLoop& loop, Input& input) : loop_(loop), sender_(senderOf(loop)) {
     device = this;
     sentTrains().clear();
     auto sockets = std::make_shared<EspSockets>();
@@ -138,7 +144,7 @@ class Device {
   }
 
   EspLoop& loop_;
-  EspSender sender_;
+  EspSender& sender_;
   State states_[kSuites.size()];
 };
 

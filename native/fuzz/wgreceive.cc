@@ -29,9 +29,16 @@ struct Session {
   std::set<uint64_t> taken;
 };
 
+// One for all inputs: its buffers are large.
+Receiver& receiverOf(Loop& loop) {
+  static Receiver receiver(loop, false);
+  return receiver;
+}
+
 class Wire {
  public:
-  explicit Wire(Loop& loop) : loop_(loop), receiver_(loop, false) {
+  explicit Wire(Loop& loop) : loop_(loop), receiver_(receiverOf(loop)) {
+    receiver_.coalescer_.length_ = 0;
     receiver_.coalescer_.write_ = &Delivered::write;
     receiver_.coalescer_.context_ = &delivered_;
     const int64_t now = loop.clock().now();
@@ -118,7 +125,7 @@ class Wire {
   }
 
   Loop& loop_;
-  Receiver receiver_;
+  Receiver& receiver_;
   Delivered delivered_;
   Peer* peers_[2];
   std::vector<Session> sessions_;

@@ -120,7 +120,9 @@ function wireguardService(
 ): Service<CarriedTunnel> {
   const log = logOf(name);
   const onGone = () => onEnd('the device was deleted');
-  const tunnel = new Tunnel({ name, persist, mtu, log, onGone }, carried?.tunnel);
+  // As the device, so what its peers remember of it.
+  const kept = persist && { timestampFile: `${SOCKET_FOLDER}/${name}.timestamp` };
+  const tunnel = new Tunnel({ name, persist, mtu, log, onGone, ...kept }, carried?.tunnel);
   const onRemoved = () => onEnd('the socket was removed');
   const path = `${SOCKET_FOLDER}/${name}.sock`;
   const server = carried && { carried: detached(carried.server) };

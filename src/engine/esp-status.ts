@@ -77,7 +77,7 @@ function stateStatus({ id, spec }: StateEntry, loop: EspLoop, withKeys: boolean)
   const counters = loop.counters(id);
   if (!counters) throw new Error('the packet loop does not know a state of the table');
   const { dueSequence, lastSequence, dueBlocks, lastBlocks } = limitsOf(spec);
-  const { suite, keys, encapsulation } = spec;
+  const { suite, encapsulation } = spec;
   const { lastUsed } = counters;
   return {
     dir: spec.direction,
@@ -88,7 +88,7 @@ function stateStatus({ id, spec }: StateEntry, loop: EspLoop, withKeys: boolean)
     label: spec.label,
     algorithm: suiteName(suite),
     ...algorithmsOf(spec, withKeys),
-    fingerprint: fingerprintOf(suiteName(suite), keys.cipher, ...(keys.integrity ? [keys.integrity] : [])),
+    fingerprint: fingerprintOfState(spec),
     esn: spec.esn,
     ...(encapsulation && {
       encap: { sport: encapsulation.sourcePort, dport: encapsulation.destinationPort },
@@ -109,6 +109,18 @@ function stateStatus({ id, spec }: StateEntry, loop: EspLoop, withKeys: boolean)
     expired: counters.expired,
     drops: counters.drops,
   };
+}
+
+const fingerprints = new WeakMap<StateSpec['keys'], string>();
+
+/** Once for each key: a list is asked for often. */
+function fingerprintOfState({ suite, keys }: StateSpec): string {
+  const known = fingerprints.get(keys);
+  if (known !== undefined) return known;
+  const material = keys.integrity ? [keys.cipher, keys.integrity] : [keys.cipher];
+  const fingerprint = fingerprintOf(suiteName(suite), ...material);
+  fingerprints.set(keys, fingerprint);
+  return fingerprint;
 }
 
 function algorithmsOf(

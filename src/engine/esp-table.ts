@@ -114,6 +114,7 @@ export class EspTable {
 
   /** A key seals in one direction of one pair alone: two counters would give the same nonce twice. */
   #checkKeys(commands: readonly EspCommand[]): void {
+    if (!commands.some(({ verb }) => verb === 'state add')) return;
     const owners = new Map<string, StateEntry>();
     for (const entry of this.states.values()) {
       const other = owners.get(entry.keyName);
@@ -164,8 +165,16 @@ export class EspTable {
   }
 }
 
-export function keyOf({ direction, spi, source, destination }: StateName): string {
-  return `${direction} 0x${spi.toString(16)} ${formatAddress(source)} ${formatAddress(destination)}`;
+/** Names do not change. */
+const keys = new WeakMap<StateName, string>();
+
+export function keyOf(name: StateName): string {
+  const known = keys.get(name);
+  if (known !== undefined) return known;
+  const { direction, spi, source, destination } = name;
+  const key = `${direction} 0x${spi.toString(16)} ${formatAddress(source)} ${formatAddress(destination)}`;
+  keys.set(name, key);
+  return key;
 }
 
 /** The limits that hold: those of the protocol, or lower ones. */

@@ -13,7 +13,7 @@ const { tie: value } = fc.letrec(tie => ({
     fc.uint8Array({ maxLength: 40 }).map(bytes => Buffer.from(bytes)),
     fc.array(tie('tie'), { maxLength: 5 }),
     fc.dictionary(
-      fc.string(),
+      fc.string().filter(name => name !== '__proto__'),
       tie('tie').filter(field => field !== undefined),
       { maxKeys: 5, noNullPrototype: true },
     ),

@@ -17,15 +17,14 @@ const TAG = {
   object: 9,
 } as const;
 
-const text = new TextEncoder();
+const FIRST_BYTES = 1 << 16;
+const MOST_NAMES = 1000;
 
 /** Throws a TypeError for anything else. Fields that are undefined are left out. */
 export function encodeState(value: unknown): Buffer {
-  const counting = new Writer(undefined);
-  counting.value(value);
-  const bytes = Buffer.alloc(counting.size);
-  new Writer(bytes).value(value);
-  return bytes;
+  const writer = new Writer();
+  writer.value(value);
+  return writer.bytes;
 }
 
 /** Throws a RangeError for bytes that `encodeState` did not make. */
@@ -45,12 +44,13 @@ export function detached<T>(value: T): T {
 }
 
 class Writer {
-  /** Without it, only the size is found. */
-  readonly #out: Buffer | undefined;
-  size = 0;
+  #buffer = Buffer.alloc(FIRST_BYTES);
+  #size = 0;
+  /** Names of fields come again and again. */
+  readonly #names = new Map<string, Buffer>();
 
-  constructor(out: Buffer | undefined) {
-    this.#out = out;
+  get bytes(): Buffer {
+    return this.#buffer.subarray(0, this.#size);
   }
 
   value(value: unknown): void {
@@ -59,56 +59,87 @@ class Writer {
     else if (typeof value === 'boolean') this.#byte(value ? TAG.true : TAG.false);
     else if (typeof value === 'number') this.#number(value);
     else if (typeof value === 'bigint') this.#bigint(value);
-    else if (typeof value === 'string') this.#bytes(TAG.string, text.encode(value));
+    else if (typeof value === 'string') this.#string(value);
     else if (value instanceof Uint8Array) this.#bytes(TAG.bytes, value);
     else if (Array.isArray(value)) this.#list(value);
     else if (typeof value === 'object') this.#object(value);
     else throw new TypeError(`a ${typeof value} cannot be encoded`);
   }
 
-  #byte(value: number): void {
-    this.#out?.writeUInt8(value, this.size);
-    this.size += 1;
+  /** Where so many bytes may be written. */
+  #room(bytes: number): number {
+    const at = this.#size;
+    this.#size += bytes;
+    if (this.#size > this.#buffer.length) {
+      const before = this.#buffer;
+      this.#buffer = Buffer.alloc(2 * this.#size);
+      before.copy(this.#buffer);
+      before.fill(0);
+    }
+    return at;
   }
 
-  #count(value: number): void {
-    this.#out?.writeUInt32LE(value, this.size);
-    this.size += 4;
+  #byte(value: number): void {
+    const at = this.#room(1);
+    this.#buffer[at] = value;
+  }
+
+  #tagAndCount(tag: number, count: number): void {
+    const at = this.#room(5);
+    this.#buffer[at] = tag;
+    this.#buffer.writeUInt32LE(count, at + 1);
   }
 
   #number(value: number): void {
-    this.#byte(TAG.number);
-    this.#out?.writeDoubleLE(value, this.size);
-    this.size += 8;
+    const at = this.#room(9);
+    this.#buffer[at] = TAG.number;
+    this.#buffer.writeDoubleLE(value, at + 1);
   }
 
   #bigint(value: bigint): void {
-    this.#byte(TAG.bigint);
-    this.#out?.writeBigUInt64LE(value, this.size);
-    this.size += 8;
+    const at = this.#room(9);
+    this.#buffer[at] = TAG.bigint;
+    this.#buffer.writeBigUInt64LE(value, at + 1);
+  }
+
+  #string(value: string): void {
+    const length = Buffer.byteLength(value);
+    this.#tagAndCount(TAG.string, length);
+    const at = this.#room(length);
+    this.#buffer.write(value, at, 'utf8');
   }
 
   #bytes(tag: number, bytes: Uint8Array): void {
-    this.#byte(tag);
-    this.#count(bytes.length);
-    this.#out?.set(bytes, this.size);
-    this.size += bytes.length;
+    this.#tagAndCount(tag, bytes.length);
+    const at = this.#room(bytes.length);
+    this.#buffer.set(bytes, at);
   }
 
   #list(values: readonly unknown[]): void {
-    this.#byte(TAG.list);
-    this.#count(values.length);
+    this.#tagAndCount(TAG.list, values.length);
     for (const value of values) this.value(value);
   }
 
   #object(object: object): void {
-    const fields = Object.entries(object).filter(([, value]) => value !== undefined);
-    this.#byte(TAG.object);
-    this.#count(fields.length);
-    for (const [name, value] of fields) {
-      this.value(name);
+    const count = this.#size + 1;
+    this.#tagAndCount(TAG.object, 0);
+    let fields = 0;
+    for (const [name, value] of Object.entries(object)) {
+      if (value === undefined) continue;
+      fields++;
+      this.#bytes(TAG.string, this.#name(name));
       this.value(value);
     }
+    this.#buffer.writeUInt32LE(fields, count);
+  }
+
+  #name(name: string): Buffer {
+    let known = this.#names.get(name);
+    if (!known) {
+      known = Buffer.from(name);
+      if (this.#names.size < MOST_NAMES) this.#names.set(name, known);
+    }
+    return known;
   }
 }
 
@@ -121,7 +152,7 @@ class Reader {
   }
 
   value(): unknown {
-    const tag = this.#take(1)[0];
+    const tag = this.#bytes[this.#skip(1)];
     switch (tag) {
       case TAG.undefined:
         return undefined;
@@ -132,15 +163,19 @@ class Reader {
       case TAG.true:
         return true;
       case TAG.number:
-        return this.#take(8).readDoubleLE();
+        return this.#bytes.readDoubleLE(this.#skip(8));
       case TAG.bigint:
-        return this.#take(8).readBigUInt64LE();
-      case TAG.string:
-        return this.#take(this.#count()).toString('utf8');
-      case TAG.bytes:
-        return this.#take(this.#count());
+        return this.#bytes.readBigUInt64LE(this.#skip(8));
+      case TAG.string: {
+        const start = this.#skip(this.#count());
+        return this.#bytes.toString('utf8', start, this.#at);
+      }
+      case TAG.bytes: {
+        const start = this.#skip(this.#count());
+        return this.#bytes.subarray(start, this.#at);
+      }
       case TAG.list:
-        return Array.from({ length: this.#count() }, () => this.value());
+        return this.#list();
       case TAG.object:
         return this.#object();
       default:
@@ -157,28 +192,30 @@ class Reader {
     for (let left = this.#count(); left > 0; left--) {
       const name = this.value();
       if (typeof name !== 'string') throw new RangeError('the name of a field is no string');
-      Object.defineProperty(object, name, {
-        value: this.value(),
-        enumerable: true,
-        writable: true,
-        configurable: true,
-      });
+      if (name === '__proto__') throw new RangeError('a field cannot have that name');
+      object[name] = this.value();
     }
     return object;
   }
 
   /** Of parts, each of which takes a byte at least. */
   #count(): number {
-    const count = this.#take(4).readUInt32LE();
+    const count = this.#bytes.readUInt32LE(this.#skip(4));
     if (count > this.#bytes.length - this.#at) throw new RangeError('the bytes end too soon');
     return count;
   }
 
-  #take(length: number): Buffer {
-    const end = this.#at + length;
-    if (end > this.#bytes.length) throw new RangeError('the bytes end too soon');
-    const part = this.#bytes.subarray(this.#at, end);
-    this.#at = end;
-    return part;
+  #list(): unknown[] {
+    const values: unknown[] = [];
+    for (let left = this.#count(); left > 0; left--) values.push(this.value());
+    return values;
+  }
+
+  /** Where the part that is passed over begins. */
+  #skip(length: number): number {
+    const start = this.#at;
+    if (length > this.#bytes.length - start) throw new RangeError('the bytes end too soon');
+    this.#at = start + length;
+    return start;
   }
 }

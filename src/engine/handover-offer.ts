@@ -6,6 +6,7 @@ import { type EngineDevices, ESP_SOCKET_FOLDER } from './engine.ts';
 import { type Giver, giveEngine, type Taken, takeEngine } from './handover.ts';
 import { Channel } from './handover-channel.ts';
 import type { Log } from './log.ts';
+import { engineAddon } from './native.ts';
 
 /** Whoever connects and says nothing is not waited for longer. */
 const SILENCE_MS = 5000;
@@ -43,6 +44,8 @@ export function offerEngine(giver: Giver, log: Log, onGiven: () => void): Offer 
 
 /** Undefined when no engine with one of the devices runs. Throws with a sentence when it refuses. */
 export function takeRunning(devices: EngineDevices): Taken | undefined {
+  // While the other one still works.
+  engineAddon();
   for (const path of pathsOf(devices)) {
     const channel = Channel.connect(path);
     if (channel) return takeEngine(channel, devices);

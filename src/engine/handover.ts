@@ -40,7 +40,7 @@ import type { SavedLoop } from './native.ts';
 
 const FORMAT = 1;
 /** How long traffic may wait for a new engine that is slow. */
-const PATIENCE_MS = 3000;
+const PATIENCE_MS = 5000;
 /** How long the new one waits for an old one, which has to end its turn first, or is stopped. */
 const NEW_PATIENCE_MS = 30_000;
 

@@ -10,7 +10,8 @@ import { systemError } from '../linux/system-error.ts';
 import { wipe } from '../proto/bytes.ts';
 
 const MAX_CLIENTS = 128;
-const MAX_REQUEST_BYTES = 64 << 20;
+/** Of requests that have begun and answers that nobody reads, of all clients together. */
+const MAX_HELD_BYTES = 64 << 20;
 /** Without progress of a request that has begun, or of an answer. */
 const STALLED_MS = 10_000;
 const END = Buffer.from('\n\n');
@@ -50,6 +51,7 @@ export async function serveRequests(options: RequestServerOptions): Promise<Requ
     const client = new Client(socket, options, received);
     clients.add(client);
     socket.once('close', () => clients.delete(client));
+    socket.on('data', () => relieve(clients));
     if (clients.size > MAX_CLIENTS) [...clients][0]?.socket.destroy();
   };
   const server = createServer(serve);
@@ -127,6 +129,14 @@ function isServed(path: string): Promise<boolean> {
 }
 
 /** One request after the other: the next is read when the answer to the last is on its way. */
+/** Lets go of whoever holds most, when all of them hold too much. */
+function relieve(clients: ReadonlySet<Client>): void {
+  const open = [...clients].filter(({ socket }) => !socket.destroyed);
+  const held = open.reduce((sum, client) => sum + client.heldBytes, 0);
+  if (held <= MAX_HELD_BYTES) return;
+  open.reduce((most, client) => (client.heldBytes > most.heldBytes ? client : most)).socket.destroy();
+}
+
 class Client {
   readonly socket: Socket;
   readonly #answer: Answer;
@@ -144,6 +154,10 @@ class Client {
     });
     socket.on('error', () => socket.destroy());
     socket.on('data', piece => this.#take(piece));
+  }
+
+  get heldBytes(): number {
+    return this.#size + this.socket.writableLength;
   }
 
   /** The request that has begun. */
@@ -187,7 +201,6 @@ class Client {
       wipe(whole);
       this.#send(answers);
     }
-    if (this.#size > MAX_REQUEST_BYTES) this.socket.destroy();
   }
 
   #send(answers: string): void {
