@@ -52,7 +52,7 @@ type Json = Record<string, unknown>;
 export function parseRequest(environment: Environment, stdin: string): CniRequest {
   const command = environment.get('CNI_COMMAND') ?? '';
   if (command === 'VERSION') return { command, version: echoVersion(stdin) };
-  const since = SINCE[command];
+  const since = Object.hasOwn(SINCE, command) ? SINCE[command] : undefined;
   if (!since) {
     const known = [...Object.keys(SINCE), 'VERSION'].join(', ');
     throw new CniError(BAD_ENVIRONMENT, `CNI_COMMAND ${quote(command)} is unknown: write one of ${known}`);

@@ -58,16 +58,21 @@ export async function startPing(cluster: Cluster, address: string) {
   return {
     /** Waits for so many more answers. */
     beyond,
-    /** How many were sent and answered, and the longest time without an answer, in seconds. */
+    /**
+     * How many were sent up to the last that was answered (one may be on its way when ping ends), how many of them were
+     * answered, and the longest time without an answer, in seconds.
+     */
     async stop(): Promise<{ sent: number; received: number; longestGap: number }> {
       const end = `${output.slice(-200)}${complaint}`;
       assert.equal(child.exitCode, null, `kubectl exec … ping ended by itself: ${end}`);
       await cluster.kubectl('exec', 'left', '--', 'pkill', '-INT', 'ping');
       await closed;
-      const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(output) ?? [];
+      const answered = new Set(
+        [...output.matchAll(/ icmp_seq=(\d+) .*time=/g)].map(([, seq]) => Number(seq)),
+      );
       const times = answers();
       const longestGap = Math.max(...times.slice(1).map((time, index) => time - times[index]!));
-      return { sent: Number(sent), received: Number(received), longestGap };
+      return { sent: Math.max(...answered), received: answered.size, longestGap };
     },
   };
 }
