@@ -37,13 +37,13 @@ check: ## types, lint, import rules, unused code
 	@tools/setup.sh build
 	@npm run --silent check
 
-bench: ## the engine beside wireguard-go in one run
-	@tools/setup.sh test
+bench: ## the engine beside wireguard-go and strongSwan in one run (PEERS= names more programs)
+	@tools/setup.sh bench
 	@npm run --silent build
 	@node test/bench/bench.ts
 
 bench-quick: ## the same in under two minutes, checked against the least ratios
-	@tools/setup.sh test
+	@tools/setup.sh bench
 	@npm run --silent build
 	@node test/bench/bench.ts --quick
 

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Brings what a target needs, says so first, and can be run again: tools/setup.sh build|lab|test
+# Brings what a target needs, says so first, and can be run again: tools/setup.sh build|lab|test|bench
 set -euo pipefail
 cd "$(dirname "$0")/.."
-purpose=${1:?usage: tools/setup.sh build|lab|test}
+purpose=${1:?usage: tools/setup.sh build|lab|test|bench}
 
 # program, or a file where that is none:Debian package that has it
 build='g++:g++ make:make npm:npm'
@@ -10,10 +10,15 @@ lab='ip:iproute2 unshare:util-linux crun:crun conmon:conmon slirp4netns:slirp4ne
   curl:curl jq:jq xxd:xxd busybox:busybox wg:wireguard-tools ps:procps nc:netcat-openbsd tar:tar'
 test='wireguard-go:wireguard-go iperf3:iperf3 tshark:tshark scapy3:python3-scapy
   /usr/lib/python3/dist-packages/cryptography:python3-cryptography'
+# strongSwan's userspace ESP, kernel-libipsec, is among the extra plugins.
+bench='/usr/lib/ipsec/charon:strongswan-charon swanctl:strongswan-swanctl
+  /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
+  /usr/lib/ipsec/plugins/libstrongswan-gcm.so:libstrongswan-standard-plugins'
 case $purpose in
   build) wanted=$build ;;
   lab) wanted="$build $lab" ;;
   test) wanted="$build $lab $test" ;;
+  bench) wanted="$build $lab $test $bench" ;;
   *) echo "tools/setup.sh: no such purpose: $purpose" >&2; exit 2 ;;
 esac
 

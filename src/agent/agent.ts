@@ -12,9 +12,11 @@ import { probe } from '../linux/probe.ts';
 import { openRtnetlink, type Rtnetlink } from '../linux/rtnetlink.ts';
 import { protocolOf } from '../model/epochs/epoch.ts';
 import { ESP_DEVICE, WIREGUARD_DEVICE, WIREGUARD_PORT } from '../model/names.ts';
+import { ApiVersion } from './api-version.ts';
 import { kubeadmSubnets } from './cluster-cidrs.ts';
 import { Controllers } from './controllers.ts';
 import { DataPlane } from './dataplane.ts';
+import { debugInfo } from './debug-info.ts';
 import { driftWatch } from './drift.ts';
 import { EndpointObjects, endpointId, endpointKeyId } from './endpoints.ts';
 import { ipsecOpenings, wireguardOpenings } from './epochs/observed-plane.ts';
@@ -23,7 +25,7 @@ import { Epochs } from './epochs/runtime.ts';
 import { failpoints } from './failpoints.ts';
 import { Heartbeat, heartbeatPeers } from './heartbeat.ts';
 import { reasonOf } from './kernel-events.ts';
-import { alarmsOf, KeyAlarms } from './keys/alarms.ts';
+import { alarmsOf, KeyAlarms, wearOf } from './keys/alarms.ts';
 import { NodeKeys } from './keys/node-keys.ts';
 import { SecretWatch } from './keys/secret-watch.ts';
 import { createLog, type Log, messageOf } from './log.ts';
@@ -68,6 +70,7 @@ class Agent {
   readonly #log: Log;
   readonly #controllers = new Controllers();
   readonly #counters = new Counters();
+  readonly #apiVersion = new ApiVersion();
   readonly #cleanUps: (() => void | Promise<void>)[] = [];
   readonly #serving: Serving;
   readonly #wireguard: WireGuardEngine;
@@ -87,7 +90,6 @@ class Agent {
   #endpoints!: EndpointObjects;
   #loop!: Loop;
   #drift!: Loop;
-  #kubernetes: { version: string; problem?: string } = { version: '', problem: 'not asked yet' };
   #seesAll = false;
 
   constructor(options: AgentOptions) {
@@ -120,7 +122,7 @@ class Agent {
     await this.#serving.start(this.#paths.apiSocket, Number(overrides['agent-health-port'] ?? 9879));
     await this.#cni.start();
     this.#watchNode();
-    void this.#askVersion();
+    void this.#apiVersion.ask(this.#client);
     await this.#world.start();
     this.#seesAll = true;
     this.#trigger('start', { now: true });
@@ -304,19 +306,23 @@ class Agent {
       state,
       drifted: async () =>
         (state.plan?.wireguard !== undefined && (await this.#wireguard.drifted())) ||
-        (state.plan?.ipsec !== undefined && (await this.#ipsec.drifted())),
+        (state.plan?.ipsec !== undefined &&
+          ((await this.#ipsec.drifted()) ||
+            wearOf(await this.#ipsec.observe()) !== wearOf(state.observed?.ipsec))),
       repair: () => this.#trigger('drift', { now: true }),
     });
   }
 
   async #round(reasons: string[]): Promise<void> {
     this.#log.debug('round', { reasons: reasons.join(', ') });
-    await this.#controllers.run('reconcile', () => this.#reconciler.round());
+    await this.#controllers
+      .run('reconcile', () => this.#reconciler.round())
+      // Also when the API is away: what was decided is tried all the same.
+      .finally(() => this.#epochs.state && this.#prober.follow(this.#epochs.state.after));
     this.#counters.rounds.success++;
     this.#outages.over();
-    const { config, plan, self, epochs } = this.#reconciler.state;
+    const { config, plan, self } = this.#reconciler.state;
     this.#alarms.update(alarmsOf(this.#reconciler.state));
-    if (epochs) this.#prober.follow(epochs.after);
     if (!config || !plan || !self) return;
     await this.#serving.follow(config);
     this.#verdicts.update(plan.membership);
@@ -358,7 +364,7 @@ class Agent {
       endpoints: () => this.#endpointList(),
       peers: () => this.#reconciler.state.plan?.peers ?? [],
       config: () => this.#reconciler.state.config ?? {},
-      debugInfo: () => this.#debugInfo(),
+      debugInfo: async () => debugInfo(await this.#status(), this.#reconciler.state, this.#endpointList()),
     });
   }
 
@@ -368,8 +374,7 @@ class Agent {
     return agentStatus({
       nodeName: this.#options.nodeName,
       round: this.#reconciler.state,
-      kubernetes:
-        watchProblem === undefined ? this.#kubernetes : { ...this.#kubernetes, problem: watchProblem },
+      kubernetes: { ...this.#apiVersion.known, ...(watchProblem && { problem: watchProblem }) },
       cni: { conflist: this.#paths.conflist, written: existsSync(this.#paths.conflist) },
       endpointAddresses: endpoints.flatMap(({ ips }) => ips),
       controllers: this.#controllers.states(),
@@ -381,34 +386,5 @@ class Agent {
 
   #endpointList() {
     return this.#cni.endpoints().map(endpoint => ({ id: endpointId(endpoint), state: 'ready', ...endpoint }));
-  }
-
-  async #debugInfo() {
-    const status = await this.#status();
-    const { config, plan } = this.#reconciler.state;
-    const { wireguard, ipsec, epochs } = status.encryption;
-    return {
-      'cilium-version': VERSION,
-      'cilium-status': status,
-      encryption: {
-        ...(wireguard && { wireguard: { interfaces: wireguard.interfaces } }),
-        ...(ipsec && { ipsec }),
-        ...(epochs && { epochs }),
-      },
-      'endpoint-list': this.#endpointList(),
-      configuration: config,
-      plan: plan && { network: plan.network, ground: plan.ground, ipsec: plan.ipsec, paths: plan.paths },
-    };
-  }
-
-  async #askVersion(): Promise<void> {
-    try {
-      const { body } = await this.#client.raw('GET', '/version');
-      const { major, minor, gitVersion, platform } = JSON.parse(body.toString());
-      this.#kubernetes = { version: `${major}.${minor} (${gitVersion}) [${platform ?? 'linux/amd64'}]` };
-    } catch (error) {
-      this.#kubernetes = { version: '', problem: messageOf(error) };
-      setTimeout(() => void this.#askVersion(), 10_000).unref();
-    }
   }
 }

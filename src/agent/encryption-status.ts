@@ -160,8 +160,8 @@ function countersOf({ states, seals, drops, openings }: IpsecObserved): IpsecCou
     'xfrm-errors': errors,
     'xfrm-states': { in: count('in'), out: count('out') },
     'xfrm-policies': { in: 0, out: seals.length, fwd: 0 },
-    due: openings.some(({ out }) => out?.due),
-    expired: openings.some(({ out }) => out?.expired),
+    due: openings.some(({ out }) => out.due),
+    expired: openings.some(({ out }) => out.expired),
   };
 }
 

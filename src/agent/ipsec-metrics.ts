@@ -1,7 +1,7 @@
 /** Cilium's metrics of IPsec, by their names (cilium_ipsec_…). */
 import { INBOUND_DROPS, OUTBOUND_DROPS } from '../proto/esp/drops.ts';
 import type { EncryptionStatus } from './encryption-status.ts';
-import type { Family } from './metrics.ts';
+import { type Family, gauge } from './metric-text.ts';
 
 export function ipsecFamilies({ ipsec, epochs }: EncryptionStatus): Family[] {
   if (!ipsec) return [];
@@ -17,7 +17,7 @@ export function ipsecFamilies({ ipsec, epochs }: EncryptionStatus): Family[] {
       type: 'gauge',
       samples: [...byError('inbound', INBOUND_DROPS), ...byError('outbound', OUTBOUND_DROPS)],
     },
-    one('cilium_ipsec_keys', 'Distinct keys in use', ipsec['keys-in-use']),
+    gauge('cilium_ipsec_keys', 'Distinct keys in use', ipsec['keys-in-use']),
     {
       name: 'cilium_ipsec_xfrm_states',
       help: 'SAs, by direction',
@@ -30,20 +30,16 @@ export function ipsecFamilies({ ipsec, epochs }: EncryptionStatus): Family[] {
       type: 'gauge',
       samples: byDirection(policies),
     },
-    one('cilium_ipsec_key_due', 'Whether a key has sealed nearly as much as it may', ipsec.due ? 1 : 0),
-    one(
+    gauge('cilium_ipsec_key_due', 'Whether a key has sealed nearly as much as it may', ipsec.due ? 1 : 0),
+    gauge(
       'cilium_ipsec_key_refused',
       'Whether the Secret cannot be taken',
       ipsec.problem === undefined ? 0 : 1,
     ),
-    one(
+    gauge(
       'cilium_ipsec_epochs',
       'Epochs that this node opens; more than one while it moves',
       epochs?.advertised.opens.length ?? 0,
     ),
   ];
-}
-
-function one(name: string, help: string, value: number): Family {
-  return { name, help, type: 'gauge', samples: [{ labels: {}, value }] };
 }

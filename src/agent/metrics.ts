@@ -1,15 +1,7 @@
-/** Prometheus' text format (version 0.0.4) from what the agent counts and what the device tells. */
+/** The agent's metrics, from what it counts and what the data plane tells. */
 import { ipsecFamilies } from './ipsec-metrics.ts';
+import { type Family, formatFamily, gauge, type Labels } from './metric-text.ts';
 import type { AgentStatus } from './status.ts';
-
-type Labels = Readonly<Record<string, string>>;
-
-export interface Family {
-  name: string;
-  help: string;
-  type: 'counter' | 'gauge' | 'histogram';
-  samples: { suffix?: string; labels: Labels; value: number }[];
-}
 
 /** Seconds. */
 const CNI_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -173,26 +165,4 @@ function statusFamilies(status: AgentStatus): Family[] {
     },
     gauge('process_resident_memory_bytes', 'Resident memory of the agent', status['process-memory-bytes']),
   ];
-}
-
-function gauge(name: string, help: string, value: number): Family {
-  return { name, help, type: 'gauge', samples: [{ labels: {}, value }] };
-}
-
-function formatFamily({ name, help, type, samples }: Family): string {
-  const lines = samples.map(
-    ({ suffix = '', labels, value }) => `${name}${suffix}${formatLabels(labels)} ${value}\n`,
-  );
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
-}
-
-function formatLabels(labels: Labels): string {
-  const pairs = Object.entries(labels).map(
-    ([key, value]) => `${key}="${value.replace(/[\\"\n]/g, escapeCharacter)}"`,
-  );
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
-}
-
-function escapeCharacter(character: string): string {
-  return character === '\n' ? '\\n' : `\\${character}`;
 }

@@ -14,17 +14,17 @@ import type { CiliumNode } from '../kube/types.ts';
 import type { Rtnetlink } from '../linux/rtnetlink.ts';
 import type { AgentConfig } from '../model/config.ts';
 import type { Advertisement } from '../model/epochs/advertisement.ts';
-import { type Epoch, keyIdOf, protocolOf } from '../model/epochs/epoch.ts';
+import { type Epoch, protocolOf } from '../model/epochs/epoch.ts';
 import { EMPTY_PLANE, type Plane } from '../model/epochs/plane.ts';
 import { contains } from '../model/net.ts';
 import { CLEANED_UP_ANNOTATION, PUBLIC_KEY_ANNOTATION } from '../model/node.ts';
 import { type NodePlan, plan } from '../model/plan.ts';
 import { judge, peersOf, type SelfNode } from '../model/snapshot.ts';
 import type { DataPlane, DataPlaneObserved } from './dataplane.ts';
-import { Advertisements } from './epochs/advertised.ts';
+import { Advertisements, advertisementOf } from './epochs/advertised.ts';
 import { observedPlane } from './epochs/observed-plane.ts';
 import { type EpochState, type Epochs, timingOf } from './epochs/runtime.ts';
-import { canBePeer, targetOf } from './epochs/target.ts';
+import { canBePeer, isKeyedByEngine, sealingKeyId, targetOf } from './epochs/target.ts';
 import { withKeys } from './keys/desired.ts';
 import type { KeyringState } from './keys/keyring.ts';
 import type { NodeKeys } from './keys/node-keys.ts';
@@ -113,10 +113,13 @@ export class Reconciler {
     this.state.uninstalled = false;
     keys.use(config);
     const basis = await this.#basis(config);
-    const { own, said, self } = basis;
+    const { own, said } = basis;
     const observed = await this.#observe(basis);
-    const mine = said.get(self.name);
-    const incarnation = this.#incarnation(config, mine, observed);
+    const mine = own && advertisementOf(own);
+    this.#run = isKeyedByEngine(config, mine, observed.ipsec)
+      ? (observed.ipsec?.run ?? this.#run)
+      : undefined;
+    const incarnation = this.#run ?? this.#options.bootId;
 
     const standing = [...said.values()].flatMap(({ opens }) => opens);
     const open = (observed.ipsec?.openings ?? []).map(({ epoch }) => epoch);
@@ -148,11 +151,14 @@ export class Reconciler {
       }),
       plane,
     };
-    const state = await this.#options.epochs.step(sight, timingOf(config.ipsec.keyRotationDuration), {
+    const { epochs } = this.#options;
+    const done = epochs.step(sight, timingOf(config.ipsec.keyRotationDuration), {
       apply: next => this.#apply(basis, next, observed, incarnation),
       publish: advertisement => this.#publish(basis, incarnation, advertisement, plane, observed, target),
     });
-    this.state.epochs = state;
+    const state = await done.finally(() => {
+      if (epochs.state) this.state.epochs = epochs.state;
+    });
     if (own && mine?.incarnation === incarnation && mine.opens.includes(state.decision.goal))
       await this.#admit();
   }
@@ -184,23 +190,6 @@ export class Reconciler {
     await this.#preflight(config);
     await this.#withdrawOldKey(basis);
     return basis;
-  }
-
-  /**
-   * The run of the engine where it makes the keys, else that of the kernel: a cluster that switches to WireGuard as its
-   * engines start has the same run before and after.
-   */
-  #incarnation(
-    { encryption }: AgentConfig,
-    mine: Advertisement | undefined,
-    { ipsec }: DataPlaneObserved,
-  ): string {
-    const isSaid = [...(mine?.opens ?? []), ...(mine?.seals ?? [])].some(
-      epoch => protocolOf(epoch) === 'ipsec',
-    );
-    const isKeyed = encryption === 'ipsec' || isSaid || (ipsec?.states.length ?? 0) > 0;
-    this.#run = isKeyed ? (ipsec?.run ?? this.#run) : undefined;
-    return this.#run ?? this.#options.bootId;
   }
 
   /** Unknown at the start. */
@@ -294,7 +283,7 @@ export class Reconciler {
       isOwn(observed.wireguard, basis.privateKey) ||
       said.text.includes('wireguard');
     const publicKey = hasWireGuard ? self.publicKey : undefined;
-    const isDue = observed.ipsec?.openings.some(({ epoch, out }) => epoch === target && out?.due);
+    const isDue = observed.ipsec?.openings.some(({ epoch, out }) => epoch === target && out.due);
     const keyId = sealingKeyId(plane, target);
     const outcome = await this.#write(basis, {
       said,
@@ -392,10 +381,4 @@ export class PreflightError extends Error {
 
 function isOwn(wireguard: DataPlaneObserved['wireguard'], privateKey: Uint8Array | undefined): boolean {
   return privateKey !== undefined && wireguard?.publicKey === publicKeyOf(privateKey);
-}
-
-/** The oldest that is in use, as long as any but the goal is. */
-function sealingKeyId({ seals }: Plane, target: Epoch): number | undefined {
-  const old = seals.find(({ epoch }) => epoch !== target && keyIdOf(epoch) !== undefined);
-  return keyIdOf(old?.epoch ?? target);
 }

@@ -124,6 +124,21 @@ describe('cilium config, status, version, completion', () => {
     );
   });
 
+  it('status tells once what all nodes say of the key', async () => {
+    for (const node of cluster.server.all(PATHS.ciliumNodes))
+      cluster.server.put<CiliumNode>(PATHS.ciliumNodes, {
+        ...(node as CiliumNode),
+        status: {
+          conditions: [
+            { type: 'IPsecKey', status: 'False', reason: 'IPsecKeyRefused', message: 'it is short' },
+          ],
+        },
+      });
+    const { out } = await cluster.run('status');
+    assert.match(out, /Cilium: {13}1 error$/m);
+    assert.match(out, /^Errors: +cilium +3 nodes +IPsecKeyRefused: it is short$/m);
+  });
+
   it('status waits for keys', async () => {
     cluster.server.remove(PATHS.ciliumNodes, 'kind-worker');
     assert.match((await cluster.run('status')).out, /1 of 3 nodes cannot open and seal yet/);

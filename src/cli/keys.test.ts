@@ -198,6 +198,18 @@ describe('cilium encryption create-key, rotate-key, key-status', () => {
       assert.match(wrong.err, /--timeout "soon" is no duration/);
     });
 
+    it('says what else it takes when agents do not watch the key', async () => {
+      cluster.writeKeys(KEY_LINE);
+      await install();
+      await cluster.run('upgrade', '--set', 'encryption.ipsec.keyWatcher=false');
+      const { code, err } = await cluster.run('encryption', 'rotate-key', '--force');
+      assert.equal(code, 0);
+      assert.match(
+        err,
+        /Agents take it when they start next .*: kubectl -n kube-system rollout restart ds\/cilium\n/,
+      );
+    });
+
     it('has nothing to wait for without IPsec', async () => {
       cluster.writeKeys(KEY_LINE);
       const { code, err } = await cluster.run('encryption', 'rotate-key', '--wait');

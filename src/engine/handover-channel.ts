@@ -82,6 +82,7 @@ export class Channel {
   }
 
   #write(bytes: Uint8Array, fds: number[], deadline: number): void {
+    this.#mustBeOpen();
     for (let at = 0; at < bytes.length; ) {
       const sent = this.#addon.unixSend(this.#fd, bytes.subarray(at), at === 0 ? fds : []);
       if (sent >= 0) at += sent;
@@ -91,6 +92,7 @@ export class Channel {
 
   /** False at the end of the stream. */
   #read(into: Buffer, fds: number[], deadline: number): boolean {
+    this.#mustBeOpen();
     for (let at = 0; at < into.length; ) {
       const received = this.#addon.unixReceive(this.#fd, into.subarray(at), fds);
       if (received === 0) return false;
@@ -98,6 +100,10 @@ export class Channel {
       else this.#waitAfter(received, READABLE, 'read', deadline);
     }
     return true;
+  }
+
+  #mustBeOpen(): void {
+    if (this.#isClosed) throw new Error('the other engine is not listened to any more');
   }
 
   #waitAfter(error: number, events: number, what: string, deadline: number): void {

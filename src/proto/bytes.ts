@@ -39,7 +39,7 @@ export function toHex(bytes: Uint8Array): string {
 /** Undefined unless `text` is whole bytes of hex in either case. */
 export function fromHex(text: string): Uint8Array | undefined {
   if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined;
-  return new Uint8Array(Buffer.from(text, 'hex'));
+  return moved(Buffer.from(text, 'hex'));
 }
 
 export function toBase64(bytes: Uint8Array): string {
@@ -49,7 +49,16 @@ export function toBase64(bytes: Uint8Array): string {
 /** Undefined unless `text` is the canonical, padded base64 of some bytes (RFC 4648, section 4). */
 export function fromBase64(text: string): Uint8Array | undefined {
   const bytes = Buffer.from(text, 'base64');
-  return bytes.toString('base64') === text ? new Uint8Array(bytes) : undefined;
+  const isCanonical = bytes.toString('base64') === text;
+  const own = moved(bytes);
+  return isCanonical ? own : undefined;
+}
+
+/** Out of the memory that small Buffers share, where a secret would stay. */
+function moved(bytes: Buffer): Uint8Array {
+  const own = new Uint8Array(bytes);
+  wipe(bytes);
+  return own;
 }
 
 /** A key of 32 bytes in the 44 characters that `wg` prints; undefined for anything else. */

@@ -15,7 +15,7 @@ const FLOORS: Partial<Record<Program['kind'], Floors>> = {
     cpuTcp4: 6,
     cpuUdp1400at100: 2,
     pingIdle: 0.9,
-    handshakes: 0.4,
+    handshakes: 0.25,
     memoryPeer: 1.5,
   },
   'wireguard-go': {
@@ -25,7 +25,7 @@ const FLOORS: Partial<Record<Program['kind'], Floors>> = {
     cpuTcp4: 1.6,
     cpuUdp1400at100: 2,
     pingIdle: 0.9,
-    handshakes: 0.5,
+    handshakes: 0.25,
     memoryPeer: 3,
   },
 };

@@ -108,7 +108,9 @@ export function removeNamespaces(): void {
     for (const pid of pids.split('\n').filter(Boolean)) kill(Number(pid));
     ip('netns', 'del', name);
     const device = `pb${name.slice(PREFIX.length).replace('-', '')}`;
-    for (const folder of SOCKET_FOLDERS) rmSync(`${folder}/${device}.sock`, { force: true });
+    for (const folder of SOCKET_FOLDERS) {
+      for (const kind of ['sock', 'handover']) rmSync(`${folder}/${device}.${kind}`, { force: true });
+    }
   }
 }
 

@@ -85,7 +85,7 @@ rate or half the cost.
   10^9 bytes of TCP payload. For UDP it is the time for a packet that came out of the tunnel, at a fixed offered rate; bytes are those of
   the packet inside.
 - **Loss** is between the sender and the other end of the tunnel. On a shared machine it tells how that was scheduled more than anything else.
-- **Handshakes** are answers to initiations from 1,000 different peers, eight outstanding, over loopback. A dash: not all were answered (a
+- **Handshakes** are answers to initiations from 3,000 different peers, eight outstanding, over loopback. A dash: not all were answered (a
   program may take that for an attack).
 - **Memory** is what is resident after 1 and 5,000 peers were configured that nobody uses. The engine is a Node.js program and starts with
   what that needs, most of it pages of the program's file. "For an idle peer more" is the difference without pages of files.

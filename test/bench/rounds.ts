@@ -40,7 +40,7 @@ export const FULL: WireguardPlan = {
   pings: 500,
   pingsUnderLoad: true,
   idlePeers: 5000,
-  initiators: 1000,
+  initiators: 3000,
   peers: [1, 100, 5000],
   flood: true,
 };

@@ -12,7 +12,7 @@ import { seal } from '../../src/proto/wireguard/crypto.ts';
 import type { Keypair } from '../../src/proto/wireguard/device.ts';
 import { REJECT_AFTER_MESSAGES, REPLAY_WINDOW } from '../../src/proto/wireguard/limits.ts';
 import { encodeDataHeader } from '../../src/proto/wireguard/messages.ts';
-import { ask, endpointOf, exited, makeKeys, Pair, type Side, until } from '../engine/pair.ts';
+import { ask, ENGINE, endpointOf, exited, makeKeys, Pair, type Side, until } from '../engine/pair.ts';
 import { transfer } from '../engine/transfer.ts';
 import { Core } from '../interop/core.ts';
 import { echoReplySequence, echoRequest } from '../interop/ping.ts';
@@ -262,5 +262,26 @@ describe('clients of the configuration socket', () => {
     assert.equal((await left.status()).peers.length, 1);
     assert.ok(residentMegabytes(left) - before < 48);
     for (const socket of [...halves, ...deaf]) socket.destroy();
+  });
+
+  test('that send megabytes without an end are let go of, the greatest first, and memory is bounded', async () => {
+    await using pair = new Pair();
+    const { left } = pair;
+    await left.start(ENGINE);
+    const before = residentMegabytes(left);
+    const lines = Buffer.from(`set=1\n${'allowed_ip=10.0.0.0/8\n'.repeat(190_000)}`);
+    const hogs = await Promise.all(Array.from({ length: 30 }, () => open(left.socket)));
+    const isOpen = (socket: Socket) => !socket.destroyed;
+    for (const hog of hogs) hog.resume().write(lines);
+    await until(
+      'enough of them are let go of',
+      () => hogs.filter(isOpen).length * lines.length <= 64 << 20,
+      30,
+    );
+    assert.ok(hogs.some(isOpen));
+    assert.match(await ask(left.socket, 'get=1\n\n'), /errno=0\n\n$/);
+    const grown = residentMegabytes(left) - before;
+    assert.ok(grown < 200, `${grown} MiB more`);
+    for (const hog of hogs) hog.destroy();
   });
 });

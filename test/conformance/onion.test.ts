@@ -35,6 +35,41 @@ describe('a tunnel', () => {
     assert.ok(outer.txBytes > 8 << 20);
   });
 
+  test('reaches a peer through another peer of its own, and ends well where that is the same one', async () => {
+    await using net = await Loopback.open();
+    const { left, right, world } = net;
+    const inner = await world.engine(right.place);
+    const publicKey = inner.keys.publicKey;
+    await inner.set({
+      privateKey: inner.keys.privateKey,
+      listenPort: 5,
+      peers: [{ publicKey: left.wg.keys.publicKey, allowedIps: ['10.8.0.1/32'] }],
+    });
+    right.place.ip('address', 'add', '10.8.0.2/24', 'dev', inner.device);
+    right.place.ip('link', 'set', inner.device, 'up');
+    // The engine's own sockets are in the middle: what they send to the right's inner address has to enter the tunnel.
+    const { middle } = net;
+    world.join('veth', middle, left.place);
+    middle.ip('address', 'add', '192.0.2.1/24', 'dev', 'veth');
+    left.place.ip('address', 'add', '192.0.2.2/24', 'dev', 'veth');
+    middle.ip('route', 'add', `${right.inner4}/32`, 'via', '192.0.2.2');
+    left.place.sysctl('net.ipv4.ip_forward', 1);
+    right.place.ip('route', 'add', '192.0.2.0/24', 'dev', right.wg.device);
+    await right.wg.set({
+      peers: [{ publicKey: left.wg.keys.publicKey, allowedIps: [`${left.inner4}/32`, '192.0.2.0/24'] }],
+    });
+    left.place.ip('address', 'add', '10.8.0.1/24', 'dev', left.wg.device);
+    await left.wg.set({
+      peers: [{ publicKey, allowedIps: ['10.8.0.2/32'], endpoint: `${right.inner4}:5` }],
+    });
+    assert.equal(left.place.ping('10.8.0.2', { from: '10.8.0.1', count: 3 }), 3);
+
+    await left.wg.set({ peers: [{ publicKey, endpoint: '10.8.0.2:5' }] });
+    middle.ip('route', 'add', '10.8.0.2/32', 'via', '192.0.2.2');
+    assert.equal(left.place.ping('10.8.0.2', { from: '10.8.0.1' }), 0);
+    assert.equal(left.place.ping(right.inner4), 1);
+  });
+
   test('whose datagrams lead into itself sends few of them, and is well when they do no more', async () => {
     await using world = new World();
     const [left, right] = [world.place(), world.place()];
@@ -114,8 +149,8 @@ describe('a tunnel', () => {
       inside.ip(family, 'rule', 'add', 'not', 'fwmark', '51820', 'table', '51820');
       inside.ip(family, 'rule', 'add', 'table', 'main', 'suppress_prefixlength', '0');
     }
-    assert.equal(inside.ping('198.51.100.7', { count: 100 }), 100);
-    assert.equal(inside.ping('2001:db8:7::7', { count: 100 }), 100);
+    assert.equal(inside.ping('198.51.100.7', { count: 30 }), 30);
+    assert.equal(inside.ping('2001:db8:7::7', { count: 30 }), 30);
     assert.equal(inside.ping('198.51.100.7', { from: a.device }), 1);
     assert.equal(left.place.ping(right.inner4), 1);
   });

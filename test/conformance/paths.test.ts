@@ -1,7 +1,7 @@
 /** What passes: both families inside and outside, at every size, counted to the byte. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { until } from '../engine/pair.ts';
+import { ENGINE, exited, until } from '../engine/pair.ts';
 import { transfer } from '../engine/transfer.ts';
 import { Loopback } from './loopback.ts';
 
@@ -22,6 +22,24 @@ describe('a device that was moved away from its sockets', () => {
     left.place.ip('link', 'del', left.wg.device);
     await until('the engine ends', () => left.wg.process.exitCode === 0);
   });
+});
+
+test('a device that was moved away is served by the engine that takes over, too', async () => {
+  await using net = await Loopback.open();
+  const { left, right, middle } = net;
+  assert.equal(left.place.ping(right.inner4), 1);
+  const next = middle.spawn(ENGINE[0]!, ENGINE[1]!, '-f', '--take-over', left.wg.device);
+  try {
+    await until('the first engine ends', () => left.wg.process.exitCode !== null);
+    assert.equal(left.place.ping(right.inner4), 1);
+    left.place.ip('link', 'set', left.wg.device, 'down');
+    await until('the port is free', () => !/:1000 /.test(middle.run('ss', '-Hlun')));
+    left.place.ip('link', 'set', left.wg.device, 'up');
+    await until('packets pass again', () => left.place.ping(right.inner4) === 1);
+  } finally {
+    next.kill('SIGTERM');
+    await exited(next);
+  }
 });
 
 describe('packets', () => {

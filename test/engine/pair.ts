@@ -229,8 +229,12 @@ export class Pair implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const side of [this.left, this.right]) {
       await side.stop();
-      for (const left of [side.socket, side.socket.replace(/sock$/, 'timestamp')])
-        rmSync(left, { force: true });
+      const timestamp = side.socket.replace(/sock$/, 'timestamp');
+      // Of engines that were killed.
+      const handovers = ['eng', 'esp'].map(
+        kind => `/var/run/pellicle/${kind}${side.device.slice(3)}.handover`,
+      );
+      for (const left of [side.socket, timestamp, ...handovers]) rmSync(left, { force: true });
       ip('netns', 'del', side.netns);
     }
   }

@@ -50,16 +50,13 @@ export function wireguardOpenings(
   });
 }
 
-/** Half a pair of SAs opens nothing that could be answered: it is made whole. */
-export function ipsecOpenings(ipsec: IpsecObserved): Opening[] {
-  return ipsec.openings
-    .filter(({ out }) => out !== undefined)
-    .map(({ peer, incarnation, epoch, heardAt }) => ({
-      peer,
-      incarnation,
-      epoch,
-      ...(heardAt === undefined ? {} : { heardAt }),
-    }));
+export function ipsecOpenings({ openings }: IpsecObserved): Opening[] {
+  return openings.map(({ peer, incarnation, epoch, heardAt }) => ({
+    peer,
+    incarnation,
+    epoch,
+    ...(heardAt === undefined ? {} : { heardAt }),
+  }));
 }
 
 /** The route to a peer says by which device its traffic goes, and for ESP the policy by which key. */

@@ -30,6 +30,8 @@ interface Trial {
 }
 
 const EVERY_MS = 200;
+/** In a large cluster each has its turn. */
+const MOST_AT_ONCE = 100;
 /** As long at first; then the peer is away, or has no need of it. */
 const EAGER_MS = 15_000;
 const SLOW_MS = 2000;
@@ -87,9 +89,11 @@ export class Prober {
 
   async #send(): Promise<void> {
     const { probe, now } = this.#options;
-    for (const trial of this.#trials) {
+    const due = this.#trials.filter(
+      trial => protocolOf(trial.way.epoch) === 'ipsec' && now() - trial.sentAt >= this.#pause(trial),
+    );
+    for (const trial of due.sort((a, b) => a.sentAt - b.sentAt).slice(0, MOST_AT_ONCE)) {
       const { peer, epoch, incarnation } = trial.way;
-      if (protocolOf(epoch) !== 'ipsec' || now() - trial.sentAt < this.#pause(trial)) continue;
       trial.sentAt = now();
       // An SA that is gone meanwhile is the next decision's matter.
       await probe(peer, epoch, incarnation).catch(() => {});
@@ -98,7 +102,10 @@ export class Prober {
 
   async #listen(): Promise<void> {
     const { listen, onHeard } = this.#options;
-    const waiting = this.#trials.filter(({ isSealing, heardAt }) => !isSealing || heardAt === undefined);
+    const waiting = this.#trials.filter(
+      ({ way, isSealing, heardAt }) =>
+        !isSealing || (protocolOf(way.epoch) === 'ipsec' && heardAt === undefined),
+    );
     if (waiting.length === 0) return;
     const openings = await listen(waiting.map(({ way }) => way));
     const heard = waiting.filter(trial => {

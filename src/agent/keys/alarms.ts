@@ -2,6 +2,7 @@
  * Tells in the API what is wrong with the IPsec keys: an Event when it begins, and for a Secret that is not taken a
  * condition on this node's CiliumNode, which goes when the Secret is good again. Never key material.
  */
+import type { IpsecObserved } from '../../drivers/driver.ts';
 import { isConflict, isNotFound, type KubeClient } from '../../kube/client.ts';
 import type { Recorder } from '../../kube/events.ts';
 import {
@@ -30,10 +31,10 @@ export interface Alarms {
 
 /** What the last round gives reason for. */
 export function alarmsOf({ keys, observed, epochs }: RoundState): Alarms {
-  const expired = (observed?.ipsec?.openings ?? []).filter(({ out }) => out?.expired);
+  const expired = (observed?.ipsec?.openings ?? []).filter(({ out }) => out.expired);
   const sealing = (observed?.ipsec?.seals ?? []).map(({ peer, epoch }) => `${peer} ${epoch}`);
   return {
-    ...(keys?.trouble === undefined ? {} : { refused: keys.trouble }),
+    ...(keys?.trouble === undefined || !keys.isRead ? {} : { refused: keys.trouble }),
     expired: expired
       .filter(({ peer, epoch }) => sealing.includes(`${peer} ${epoch}`))
       .map(
@@ -42,6 +43,12 @@ export function alarmsOf({ keys, observed, epochs }: RoundState): Alarms {
       ),
     overdue: epochs ? remarksOf(epochs) : [],
   };
+}
+
+/** Which SAs have come near their limits, or to them: a text that changes when that does. */
+export function wearOf(observed: IpsecObserved | undefined): string {
+  const worn = (observed?.openings ?? []).filter(({ out }) => out.due || out.expired);
+  return worn.map(({ peer, epoch, out }) => `${peer} ${epoch} ${out.expired}`).join(', ');
 }
 
 export interface KeyAlarmsOptions {

@@ -11,7 +11,7 @@ export interface KeySource {
   readonly run: string;
   /** Absent for a key that is not known (any more): its SAs stay as they are. */
   readonly masterOf: (epoch: Epoch) => MasterKey | undefined;
-  /** Packets that one SA may seal; 0: as many as the protocol allows. */
+  /** Packets of one SA after which another key should come; 0: as late as the protocol allows. */
   readonly packetLimit: number;
 }
 
@@ -44,11 +44,9 @@ function openingKeys(
   };
 }
 
-/** A limit of one's own is due at three quarters of it. */
+/** A limit of one's own is where another key should come; where an SA stops is the protocol's alone. */
 export function limitsOf(suite: Suite, packetLimit: number): SealingLimits {
   const limits = sealingLimits(suite, true);
   if (packetLimit === 0) return limits;
-  const last = BigInt(packetLimit);
-  const due = (last * 3n) / 4n;
-  return { ...limits, packets: { due: due > 0n ? due : 1n, last } };
+  return { ...limits, packets: { due: BigInt(packetLimit), last: limits.packets.last } };
 }

@@ -54,10 +54,7 @@ test('what cannot be taken leaves the key in use alone, and says nothing of the 
     assert.match(state.trouble ?? '', /the Secret kube-system\/cilium-ipsec-keys/, text);
     for (const byte of ['11', '22', '33']) {
       assert.equal((state.trouble ?? '').includes(byte.repeat(4)), false);
-      assert.equal(
-        inspect(keyring, { depth: 9, showHidden: true }).includes(byte.repeat(4)),
-        text.includes(byte),
-      );
+      assert.equal(inspect(keyring, { depth: 9, showHidden: true }).includes(byte.repeat(4)), false);
     }
   }
 });

@@ -27,6 +27,8 @@ export interface KeyringState {
   readonly current?: MasterKey;
   /** Why the Secret as it is now is not taken, as a sentence with the remedy. */
   readonly trouble?: string;
+  /** The API has answered: what is said of the Secret is so. */
+  readonly isRead: boolean;
   readonly warnings: readonly string[];
 }
 
@@ -83,8 +85,9 @@ export class Keyring {
     return [...this.#known.keys()];
   }
 
-  #state(): { current?: MasterKey } {
-    return this.#current === undefined ? {} : { current: this.#current };
+  #state(): Pick<KeyringState, 'current' | 'isRead'> {
+    const isRead = this.#content.state !== 'unread';
+    return this.#current === undefined ? { isRead } : { isRead, current: this.#current };
   }
 
   #trouble({ open, advertised }: Standing): string | undefined {

@@ -33,16 +33,21 @@ export async function rotateKey(context: CommandContext, flags: RotateKeyFlags):
   const patience = parseWait(flags.timeout, '--timeout');
   const { client } = await context.cluster();
   const name = await keySecretName(client, namespace);
-  const [secret, words, active] = await Promise.all([
+  const [secret, words, config] = await Promise.all([
     findKeySecret(client, namespace, name),
     readWords(client),
-    usesIpsec(client, namespace),
+    readOr(client, CONFIGMAPS, CONFIG_NAME, namespace),
   ]);
+  const active = config?.data?.['enable-ipsec'] === 'true';
   if (!secret) throw new Failure(missingKey(namespace, name));
   if (!flags.force) refuse(secret, active ? words : []);
   const key = successor(secret, words, flags.authAlgo);
   await write(client, secret, key);
   terminal.out(`IPsec key successfully rotated, new key SPI: ${key.id}\n`);
+  if (active && config.data?.['enable-ipsec-key-watcher'] === 'false')
+    terminal.err(
+      `Agents take it when they start next (enable-ipsec-key-watcher is "false"): kubectl -n ${namespace} rollout restart ds/cilium\n`,
+    );
   if (!active) {
     if (flags.wait) terminal.err('The cluster does not encrypt with IPsec: there is nothing to wait for\n');
   } else if (flags.wait) await follow(context, secret, key, patience);
@@ -146,9 +151,4 @@ async function lookAt(
       await sleep(BETWEEN_LOOKS, undefined, { signal });
     }
   }
-}
-
-async function usesIpsec(client: KubeClient, namespace: string): Promise<boolean> {
-  const config = await readOr(client, CONFIGMAPS, CONFIG_NAME, namespace);
-  return config?.data?.['enable-ipsec'] === 'true';
 }

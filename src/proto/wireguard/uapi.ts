@@ -123,7 +123,7 @@ function setDeviceField(device: SetDevice, key: string, value: string): void {
   } else {
     throw new UapiError(
       'EINVAL',
-      `${quote(key)} is no field of a device, which come before the first public_key`,
+      `${fieldName(key)} is no field of a device, which come before the first public_key`,
     );
   }
 }
@@ -215,7 +215,19 @@ function quote(text: string): string {
   return JSON.stringify(harmless.length > 60 ? `${harmless.slice(0, 60)}…` : harmless);
 }
 
-/** What stands before the `=` may be a key in base64 that lost its name. */
+const PEER_FIELDS = [
+  'remove',
+  'update_only',
+  'preshared_key',
+  'endpoint',
+  'persistent_keepalive_interval',
+  'replace_allowed_ips',
+  'allowed_ip',
+  'protocol_version',
+];
+const DEVICE_FIELDS = ['private_key', 'listen_port', 'fwmark', 'replace_peers'];
+
+/** What stands before the `=` may be a key in base64 that lost its name: only a field that belongs elsewhere is named. */
 function fieldName(key: string): string {
-  return /^[a-z_]{1,40}$/.test(key) ? key : 'what came';
+  return PEER_FIELDS.includes(key) || DEVICE_FIELDS.includes(key) ? key : 'what came';
 }

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Progress, type Terminal } from './terminal.ts';
+
+function terminal(columns?: number): Terminal & { written: string } {
+  const fake = {
+    written: '',
+    out: () => {},
+    err: (text: string) => {
+      fake.written += text;
+    },
+    colour: (_: string, text: string) => text,
+    signal: new AbortController().signal,
+    columns,
+  };
+  return fake;
+}
+
+function show(to: Terminal): void {
+  const progress = new Progress(to);
+  for (const text of ['one', 'one', 'two of many']) progress.show(text);
+  progress.end();
+  progress.end();
+}
+
+describe('progress', () => {
+  it('is a line for each change where nobody looks', () => {
+    const piped = terminal();
+    show(piped);
+    assert.equal(piped.written, '⌛ one\n⌛ two of many\n');
+  });
+
+  it('is one line that changes and goes, never longer than the terminal is wide', () => {
+    const narrow = terminal(10);
+    show(narrow);
+    assert.equal(narrow.written, '\r\x1b[2K⌛ one\r\x1b[2K⌛ two o…\r\x1b[2K');
+  });
+});
