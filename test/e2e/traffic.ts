@@ -91,6 +91,7 @@ export async function watchUnderlay(cluster: Cluster, file: string) {
     '-i',
     network.bridge,
     '-U',
+    '--immediate-mode',
     '-w',
     file,
   );
