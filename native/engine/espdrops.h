@@ -21,6 +21,7 @@ enum class EspDrop : size_t {
   kOutStateExpired,
   // of this machine
   kBadOffload,
+  kMulticast,
   kOwnDatagram,
   kSendFailed,
   kNoSocket,
@@ -32,8 +33,8 @@ enum class EspDrop : size_t {
 constexpr const char* kEspDropNames[] = {
     "XfrmInHdrError",     "XfrmInNoStates",      "XfrmInStateProtoError", "XfrmInStateModeError",
     "XfrmInStateSeqError", "XfrmInTmplMismatch",  "XfrmOutNoStates",       "XfrmOutStateModeError",
-    "XfrmOutStateSeqError", "XfrmOutStateExpired", "badOffload",            "ownDatagram",
-    "sendFailed",         "noSocket",            "tunWriteFailed",
+    "XfrmOutStateSeqError", "XfrmOutStateExpired", "badOffload",            "multicast",
+    "ownDatagram",        "sendFailed",         "noSocket",            "tunWriteFailed",
 };
 static_assert(sizeof(kEspDropNames) / sizeof(kEspDropNames[0]) == static_cast<size_t>(EspDrop::kCount));
 

@@ -53,7 +53,8 @@ void EspSender::handle(const Offload& offload, uint8_t* packet, size_t length) {
   const int version = ipVersion(packet, length);
   if (version == 0) return count(nullptr, EspDrop::kOutStateMode);
   auto* sa = static_cast<OutboundSa*>(loop_.policies_.lookup(destinationOf(packet)));
-  if (sa == nullptr) return count(nullptr, EspDrop::kOutNoState);
+  // No peer's, ever: the kernel itself tells its groups to every device with an IPv6 address.
+  if (sa == nullptr) return count(nullptr, isMulticast(packet) ? EspDrop::kMulticast : EspDrop::kOutNoState);
   if (sa->isOwn(packet, length)) return count(sa, EspDrop::kOwnDatagram);
   Segments segments(offload, packet, length);
   if (!segments.valid()) return count(sa, EspDrop::kBadOffload);

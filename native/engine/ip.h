@@ -38,6 +38,9 @@ inline Address sourceOf(const uint8_t* packet) {
 inline Address destinationOf(const uint8_t* packet) {
   return packet[0] >> 4 == 4 ? addressV4(packet + 16) : addressV6(packet + 24);
 }
+inline bool isMulticast(const uint8_t* packet) {
+  return packet[0] >> 4 == 4 ? packet[16] >> 4 == 14 : packet[24] == 0xff;
+}
 inline size_t statedLength(const uint8_t* packet) {
   return packet[0] >> 4 == 4 ? loadBig16(packet + 2) : kIpv6Header + loadBig16(packet + 4);
 }

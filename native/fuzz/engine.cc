@@ -7,6 +7,11 @@
 namespace pellicle {
 namespace fuzz {
 
+std::deque<WaitingTrain>& waitingTrains() {
+  static std::deque<WaitingTrain> trains;
+  return trains;
+}
+
 Tun nothing() {
   Tun tun;
   tun.fd = INT32_MAX;
@@ -53,6 +58,17 @@ int sendTrain(int, const Endpoint& to, const uint8_t* bytes, size_t length, size
   return 0;
 }
 
-bool receiveTrain(int, Arrival&) { return false; }
+bool receiveTrain(int, Arrival& arrival) {
+  auto& trains = fuzz::waitingTrains();
+  if (trains.empty()) return false;
+  const fuzz::WaitingTrain& train = trains.front();
+  REQUIRE(train.bytes.size() <= Arrival::kRoom);
+  std::copy(train.bytes.begin(), train.bytes.end(), arrival.bytes());
+  arrival.length = train.bytes.size();
+  arrival.segment = std::max<size_t>(1, std::min(train.segment, arrival.length));
+  arrival.from = train.from;
+  trains.pop_front();
+  return true;
+}
 
 }  // namespace pellicle

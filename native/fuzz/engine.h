@@ -1,6 +1,8 @@
 // The packet loops without threads, device and sockets: a target calls what the threads would.
 #pragma once
 
+#include <deque>
+
 #include "../engine/esploop.h"
 #include "../engine/loop.h"
 
@@ -16,6 +18,14 @@ std::vector<SentTrain>& sentTrains();
 
 // In place of a device.
 Tun nothing();
+
+// What waits for udp.h's receiveTrain.
+struct WaitingTrain {
+  Endpoint from;
+  size_t segment = 0;
+  std::vector<uint8_t> bytes;
+};
+std::deque<WaitingTrain>& waitingTrains();
 
 // They live as long as the program.
 Loop& quietLoop(LoopOptions options);

@@ -50,7 +50,7 @@ class Wire {
       EspParameters& parameters = states_[i].parameters;
       parameters.suite = kSuites[i];
       parameters.id.spi = i + 1;
-      parameters.id.family = (i & 1) != 0 ? 6 : 4;
+      parameters.id.family = i == 1 ? 6 : 4;
       parameters.id.source()[0] = 1;
       parameters.id.destination()[0] = 2;
       parameters.esn = (i & 2) != 0;
@@ -81,7 +81,19 @@ class Wire {
     for (const iovec& room : waiting.rooms) ASAN_UNPOISON_MEMORY_REGION(room.iov_base, room.iov_len);
   }
 
+  void arriveUdp(const State& state, const std::vector<uint8_t>& bytes, size_t segment) {
+    receiver_.last_ = nullptr;
+    Endpoint from;
+    REQUIRE(from.parse("0.0.0.0", state.parameters.encapsulation.sourcePort));
+    std::memcpy(&from.v4.sin_addr, state.parameters.id.source(), 4);
+    std::memcpy(&from.source, state.parameters.id.destination(), 4);
+    waitingTrains().push_back({from, segment, bytes});
+    receiver_.receiveUdp(INT32_MAX, 4500);
+    REQUIRE(waitingTrains().empty());
+  }
+
   void arrive(const State& state, const std::vector<uint8_t>& bytes) {
+    if (state.parameters.encapsulation.destinationPort != 0) return arriveUdp(state, bytes, bytes.size());
     // Exactly as long as it is.
     const std::unique_ptr<uint8_t[]> copy(new uint8_t[bytes.size()]);
     std::copy(bytes.begin(), bytes.end(), copy.get());
@@ -216,7 +228,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
       auto raw = input.bytes(input.upTo(200));
       State& state = wire.state(order >> 3);
       if (raw.size() >= 4) storeBig32(raw.data(), state.parameters.id.spi);
-      wire.arrive(state, raw);
+      if ((order & 0x40) != 0) wire.arriveUdp(state, raw, order >> 3);
+      else wire.arrive(state, raw);
     } else {
       wire.message(input);
     }

@@ -50,7 +50,10 @@ class Device {
       EspParameters parameters;
       parameters.suite = kSuites[i];
       parameters.id.spi = i + 1;
-      parameters.id.family = 4;
+      parameters.id.family = i == 2 ? 6 : 4;
+      parameters.id.source()[0] = 10;
+      parameters.id.destination()[0] = static_cast<uint8_t>(i << 6);
+      parameters.id.destination()[1] = 1;
       parameters.esn = (i & 2) != 0;
       if (i == 3) parameters.encapsulation = {4500, 4500};
       auto sa = std::make_unique<OutboundSa>(parameters, EspCipher::sealer(parameters.suite, kEspKey, kEspKey, parameters.esn));
@@ -82,6 +85,17 @@ class Device {
     std::memcpy(place, packet.data(), packet.size());
     foresee(offload, packet);
     sender_.handle(offload, place, packet.size());
+  }
+
+  // As the outer packets of a state are.
+  void address(Packet& packet, size_t index, uint8_t protocol) {
+    if (ipVersion(packet.data(), packet.size()) == 0) return;
+    const EspId& id = states_[index].sa->parameters.id;
+    const bool v4 = packet[0] >> 4 == 4;
+    std::memcpy(&packet[v4 ? 12 : 8], id.source(), v4 ? 4 : 16);
+    std::memcpy(&packet[v4 ? 16 : 24], id.destination(), v4 ? 4 : 16);
+    constexpr uint8_t kProtocols[] = {50, 17, 44};
+    packet[v4 ? 9 : 6] = kProtocols[protocol % 3];
   }
 
   void probe(uint32_t state) {
@@ -175,12 +189,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
       if ((order & 16) != 0) offload = {};
       Packet packet = (order & 32) != 0 ? innerPacket(input, {}, 65'000) : input.bytes(input.upTo(65'535));
       if ((order & 0xc0) == 0x40 && packet.size() > 60) {
-        // An offload that fits.
-        const bool v6 = packet[0] >> 4 == 6;
-        offload = {Offload::kNeedsChecksum, v6 ? Offload::kTcp6 : Offload::kTcp4, 0, static_cast<uint16_t>(offload.segmentSize | 200),
-                   static_cast<uint16_t>(v6 ? 40 : 20), 16};
+        offload = fitting(packet, (order & 8) != 0, offload.segmentSize);
       }
       if (packet.size() > 16) packet[16] = static_cast<uint8_t>(packet[16] ^ order << 6);
+      if ((order & 12) == 12) tun.address(packet, order >> 4 & 3, input.byte());
       if (!packet.empty()) tun.handle(offload, packet);
     }
   }

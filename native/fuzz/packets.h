@@ -5,6 +5,7 @@
 
 #include "../engine/bytes.h"
 #include "../engine/ip.h"
+#include "../engine/offload.h"
 #include "fuzz.h"
 
 namespace pellicle::fuzz {
@@ -130,6 +131,17 @@ inline Packet innerPacket(Input& input, const Packet& before, size_t most) {
     mend(packet, (input.byte() & 1) != 0);
   }
   return packet;
+}
+
+// An offload header that fits the packet, if that is long enough.
+inline Offload fitting(const Packet& packet, bool udp, uint16_t segment) {
+  const bool v6 = packet[0] >> 4 == 6;
+  return {Offload::kNeedsChecksum,
+          udp ? Offload::kUdp : v6 ? Offload::kTcp6 : Offload::kTcp4,
+          0,
+          std::max<uint16_t>(segment, 200),
+          static_cast<uint16_t>(ipHeaderLength(packet.data())),
+          static_cast<uint16_t>(udp ? 6 : 16)};
 }
 
 }  // namespace pellicle::fuzz

@@ -52,7 +52,8 @@ class Wire {
     sessions_.emplace_back(peers_[0], 0x10, true, -kRejectAfterMs);
     sessions_.emplace_back(peers_[0], 0x20, true, now);
     sessions_.emplace_back(peers_[0], 0x30, false, now);
-    sessions_.emplace_back(peers_[1], 0x40, true, now);
+    // So old that new keys are asked for.
+    sessions_.emplace_back(peers_[1], 0x40, true, now - kRekeyOnReceiveAfterMs);
   }
   ~Wire() {
     for (Peer* peer : peers_) loop_.removePeer(peer->id);
@@ -70,6 +71,8 @@ class Wire {
     std::copy(bytes.begin(), bytes.end(), arrival.bytes());
     arrival.length = bytes.size();
     arrival.segment = segment;
+    // Peers move.
+    REQUIRE(arrival.from.parse((bytes.size() & 1) != 0 ? "192.0.2.1" : "192.0.2.2", 51820));
     receiver_.handleTrain();
   }
 

@@ -60,6 +60,14 @@ class Device {
     sender_.handle(offload, place, packet.size());
   }
 
+  void request(Request request) {
+    for (size_t i = 0; request == kDropStagedRequest && peer_->staging && i < peer_->staging->size(); i++) {
+      if (peer_->staging->at(i).length > 0) expected_.pop_back();
+    }
+    loop_.request(*peer_, request);
+    requests();
+  }
+
   void requests() { sender_.handleRequests(); }
 
   void flush() {
@@ -137,16 +145,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
     } else if ((order & 15) == 1) {
       device.flush();
     } else if ((order & 15) == 2) {
-      device.requests();
+      device.request((order & 16) != 0 ? kDropStagedRequest : (order & 32) != 0 ? kKeepaliveRequest : kFlushRequest);
     } else {
       Offload offload = input.take<Offload>();
       if ((order & 16) != 0) offload = {};
       Packet packet = (order & 32) != 0 ? innerPacket(input, {}, 65'000) : input.bytes(input.upTo(65'535));
       if ((order & 0xc0) == 0x40 && packet.size() > 60) {
-        // An offload that fits.
-        const bool v6 = packet[0] >> 4 == 6;
-        offload = {Offload::kNeedsChecksum, v6 ? Offload::kTcp6 : Offload::kTcp4, 0, static_cast<uint16_t>(offload.segmentSize | 200),
-                   static_cast<uint16_t>(v6 ? 40 : 20), 16};
+        offload = fitting(packet, (order & 8) != 0, offload.segmentSize);
       }
       if (!packet.empty()) device.handle(offload, packet);
     }

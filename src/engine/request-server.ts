@@ -47,6 +47,7 @@ export interface RequestServerOptions {
 export async function serveRequests(options: RequestServerOptions): Promise<RequestServer> {
   const { path, carried } = options;
   const clients = new Set<Client>();
+  let moved: Client[] = [];
   const serve = (socket: Socket, received?: Uint8Array) => {
     const client = new Client(socket, options, received);
     clients.add(client);
@@ -79,17 +80,21 @@ export async function serveRequests(options: RequestServerOptions): Promise<Requ
       for (const { socket } of clients) socket.destroy();
     },
     carry() {
-      const movable = [...clients].filter(client => client.isMovable);
+      moved = [...clients].filter(client => client.isMovable);
       return {
         listener,
-        clients: movable.map(({ socket, received }) => ({ socket: descriptorOf(socket), received })),
+        clients: moved.map(({ socket, received }) => ({ socket: descriptorOf(socket), received })),
       };
     },
     async leave() {
       watcher.close();
       server.close();
-      const staying = [...clients].filter(client => !client.isMovable);
-      await Promise.all(staying.map(client => client.finish()));
+      // Nothing more is read of them here: what they ask from now on is the other process's to answer.
+      for (const client of moved) {
+        clients.delete(client);
+        client.socket.destroy();
+      }
+      await Promise.all([...clients].map(client => client.finish()));
     },
   };
 }
@@ -189,10 +194,10 @@ class Client {
   }
 
   #take(piece: Buffer): void {
-    const tail = this.#pieces.at(-1)?.subarray(-1) ?? Buffer.alloc(0);
+    const isEnd = piece.includes(END) || (piece[0] === END[0] && this.#pieces.at(-1)?.at(-1) === END[0]);
     this.#pieces.push(piece);
     this.#size += piece.length;
-    if (Buffer.concat([tail, piece]).includes(END)) {
+    if (isEnd) {
       const whole = Buffer.concat(this.#pieces);
       wipe(...this.#pieces);
       const { answers, rest } = answerAll(whole, this.#answer);

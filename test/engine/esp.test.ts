@@ -125,6 +125,16 @@ describe('keys and counters', () => {
     for (const side of [left, right]) assert.deepEqual((await side.list()).drops, {});
   });
 
+  test('a group of receivers is no peer, and no error', async () => {
+    await using pair = await EspPair.connect({ words: '' });
+    const { left } = pair;
+    left.side.run('ip', 'route', 'add', '239.1.1.1/32', 'dev', left.device);
+    left.side.ping('239.1.1.1', 2);
+    const { drops } = await left.list();
+    assert.ok(drops['multicast']! >= 2, 'among those that the kernel sends by itself');
+    assert.equal(drops['XfrmOutNoStates'], undefined);
+  });
+
   test('a state that comes back with its key goes on where it stopped', async () => {
     await using pair = await EspPair.connect();
     const { left, right } = pair;

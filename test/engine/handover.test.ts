@@ -1,6 +1,8 @@
 /** A running engine is replaced by a new process: no packet is lost, no counter used twice, no session begun anew. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { EspStatus } from '../../src/engine/esp-status.ts';
@@ -101,6 +103,69 @@ describe('an engine is taken over', () => {
     for (const socket of [left.socket, espLeft.socket, handoverSocket(left)]) {
       assert.equal(statSync(socket).mode & 0o777, 0o600);
     }
+  });
+
+  test('while requests come all the time: each is answered by one of the two', {
+    timeout: 90_000,
+  }, async () => {
+    await using both = await Both.connect();
+    const { left, espLeft } = both;
+    const run = (await espLeft.list()).run;
+    let isOver = false;
+    const client = async (ask: () => Promise<unknown>, expected: unknown) => {
+      let answered = 0;
+      for (; !isOver; answered++) assert.deepEqual(await ask(), expected);
+      return answered;
+    };
+    const publicKey = left.keys.publicKey;
+    const clients = Promise.all([
+      client(async () => (await espLeft.list()).run, run),
+      client(async () => (await espLeft.list()).run, run),
+      client(async () => wg('show', left.device, 'public-key').trim(), publicKey),
+      client(async () => (await left.status()).peers.length, 1),
+      client(async () => (await left.status()).peers.length, 1),
+    ]);
+    clients.catch(() => {});
+    for (let times = 0; times < 8; times++) await both.replace();
+    isOver = true;
+    for (const answered of await clients) assert.ok(answered > 8);
+  });
+
+  test('with an answer under way: the old one stays until it is read', { timeout: 60_000 }, async () => {
+    await using pair = new Pair();
+    const { left } = pair;
+    await left.start(ENGINE);
+    const before = left.process;
+    const ranges = Array.from({ length: 8000 }, (_, i) => `allowed_ip=10.${i >> 8}.${i & 255}.0/24`);
+    await ask(left.socket, `set=1\npublic_key=${hex(makeKeys().publicKey)}\n${ranges.join('\n')}\n\n`);
+    const reader = connect(left.socket);
+    await once(reader, 'connect');
+    reader.pause();
+    const times = 20;
+    reader.write('get=1\n\n'.repeat(times));
+    const { status: taker } = spawned(
+      left,
+      'env',
+      'LOG_LEVEL=verbose',
+      ...ENGINE,
+      '-f',
+      '--take-over',
+      left.device,
+    );
+    await using stack = new AsyncDisposableStack();
+    stack.defer(async () => void (await exited(taker.process)));
+    stack.defer(() => void taker.process.kill('SIGTERM'));
+    await until('the new one is there', () => taker.errors().includes('Ready'), 30);
+    assert.equal((await left.peer()).allowedIps.length, ranges.length);
+    assert.equal(before.exitCode, null);
+    let answer = '';
+    reader.on('data', chunk => {
+      answer += chunk;
+    });
+    reader.resume();
+    await once(reader, 'close');
+    assert.equal(answer.match(/^errno=0$/gm)?.length, times);
+    assert.equal(await exited(before), TAKEN_OVER);
   });
 
   test('with all of its configuration, and where keys stopped that it has no more', {
