@@ -48,7 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
     const size_t room = std::min<size_t>(15, static_cast<size_t>(packet.get() + original.size() - behind));
     const Packet saved(behind, behind + room);
     std::memset(behind, 0, room);
-    std::memcpy(behind, saved.data(), room);
+    std::copy(saved.begin(), saved.end(), behind);
   }
   if (split) REQUIRE(payload == Packet(original.begin() + static_cast<ptrdiff_t>(headers), original.end()));
   return 0;

@@ -117,11 +117,9 @@ describe('an engine is taken over', () => {
       for (; !isOver; answered++) assert.deepEqual(await ask(), expected);
       return answered;
     };
-    const publicKey = left.keys.publicKey;
     const clients = Promise.all([
       client(async () => (await espLeft.list()).run, run),
       client(async () => (await espLeft.list()).run, run),
-      client(async () => wg('show', left.device, 'public-key').trim(), publicKey),
       client(async () => (await left.status()).peers.length, 1),
       client(async () => (await left.status()).peers.length, 1),
     ]);

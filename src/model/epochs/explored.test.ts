@@ -76,6 +76,16 @@ test('from off to on, with a reboot after which nothing goes in the clear any mo
   assertLawful(explore(rules, 'none', { later: [third], fate: { reboots: 1 } }), 1000);
 });
 
+test('from on to off, with crashes', () => {
+  const rules: Rules = { timing, grain: 'next step', crashes: true };
+  assertLawful(explore(rules, third, { later: ['none'] }), 5000);
+});
+
+test('a rotation in which nobody is waited for longer than a tick', () => {
+  const rules: Rules = { timing: { drain: TICK, patience: TICK }, grain: 'decision', crashes: false };
+  assertLawful(explore(rules, third, { later: [fourth] }), 2000);
+});
+
 test('WireGuard goes on over new runs and reboots', () => {
   const rules: Rules = { timing, grain: 'decision', crashes: true };
   const change = { always: ['wireguard'] as const, fate: { reboots: 1, renewals: 1 } };
