@@ -1,13 +1,9 @@
 /** What the agent tells of itself on its socket: the words of Cilium's API where it has the thing. */
 import type { PeerState } from '../model/plan.ts';
 import type { ControllerState } from './controllers.ts';
-import {
-  type EncryptionSources,
-  type EncryptionStatus,
-  encryptionStatus,
-  remarksOf,
-} from './encryption-status.ts';
+import { type EncryptionSources, type EncryptionStatus, encryptionStatus } from './encryption-status.ts';
 import type { Beat } from './heartbeat.ts';
+import { alarmsOf } from './keys/alarms.ts';
 import type { RoundState } from './reconcile.ts';
 import { VERSION } from './version.ts';
 
@@ -93,17 +89,16 @@ export async function agentStatus(sources: StatusSources): Promise<AgentStatus> 
   };
 }
 
-function overall({ problem, ready, plan, self, keys, epochs }: RoundState): State {
+function overall(round: RoundState): State {
+  const { problem, ready, plan, self } = round;
   const refusal = plan?.membership.refused.find(({ name }) => name === self?.name);
   if (ready && refusal)
     return { state: 'Warning', msg: `the other nodes refuse this one: ${refusal.message}` };
   if (problem !== undefined) return { state: ready ? 'Warning' : 'Failure', msg: problem };
-  const [remark] = [
-    ...(keys?.trouble === undefined ? [] : [keys.trouble]),
-    ...(epochs ? remarksOf(epochs) : []),
-  ];
-  if (ready && remark !== undefined) return { state: 'Warning', msg: remark };
-  return ready ? { state: 'Ok', msg: '' } : { state: 'Failure', msg: 'starting' };
+  if (!ready) return { state: 'Failure', msg: 'starting' };
+  const { refused, expired, overdue } = alarmsOf(round);
+  const [alarm] = [...expired, ...(refused === undefined ? [] : [refused]), ...overdue];
+  return alarm === undefined ? { state: 'Ok', msg: '' } : { state: 'Warning', msg: alarm };
 }
 
 function clusterHealth({ nodeName, round, beats, beatsAt }: StatusSources): ClusterHealth {
