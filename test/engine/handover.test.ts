@@ -26,8 +26,8 @@ import { spawned, startPings } from './watched.ts';
 const FAILING_TAKER = join(import.meta.dirname, 'failing-taker.ts');
 const FAILING_GIVER = join(import.meta.dirname, 'failing-giver.ts');
 
-/** What the packet loops of `Both` save in format 1. */
-const SAVED_BYTES = [1470, 1002];
+/** What the packet loops of `Both` save in format 1: another size is another format, once a version with the one is out. */
+const SAVED_BYTES = [1470, 1026];
 
 describe('an engine is taken over', () => {
   test('ten times under load: nothing is lost, repeated or begun anew', { timeout: 180_000 }, async () => {

@@ -88,9 +88,13 @@ export class Prober {
   }
 
   async #send(): Promise<void> {
-    const { probe, now } = this.#options;
+    const { probe, now, everyMs } = this.#options;
+    // Not at once: of a new run of this node the peer may still have to hear, and what it cannot open it counts.
     const due = this.#trials.filter(
-      trial => protocolOf(trial.way.epoch) === 'ipsec' && now() - trial.sentAt >= this.#pause(trial),
+      trial =>
+        protocolOf(trial.way.epoch) === 'ipsec' &&
+        now() - trial.since >= everyMs &&
+        now() - trial.sentAt >= this.#pause(trial),
     );
     for (const trial of due.sort((a, b) => a.sentAt - b.sentAt).slice(0, MOST_AT_ONCE)) {
       const { peer, epoch, incarnation } = trial.way;
