@@ -4,7 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { settled, withoutLoss } from './epochs.ts';
 import { until } from './holder.ts';
-import { Rig, type RigNode } from './rig.ts';
+import { Rig } from './rig.ts';
+import type { RigNode } from './rig-node.ts';
 
 let rig: Rig;
 let a: RigNode;

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { AgentStatus } from '../../src/agent/status.ts';
 import { until } from './holder.ts';
-import type { Rig, RigNode } from './rig.ts';
+import type { Rig } from './rig.ts';
+import type { RigNode } from './rig-node.ts';
 
 /** A line of the Secret with a new key. */
 export function newKey(id: number): string {

@@ -4,7 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { agentStatus, newKey, settled, withoutLoss } from './epochs.ts';
 import { until } from './holder.ts';
-import { Rig, type RigNode } from './rig.ts';
+import { Rig } from './rig.ts';
+import type { RigNode } from './rig-node.ts';
 
 const READY = 'http://127.0.0.1:9879/readyz';
 

@@ -4,7 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { newKey, settled, withoutLoss } from './epochs.ts';
 import { until } from './holder.ts';
-import { Rig, type RigNode } from './rig.ts';
+import { Rig } from './rig.ts';
+import type { RigNode } from './rig-node.ts';
 
 let rig: Rig;
 let a: RigNode;
@@ -22,11 +23,7 @@ before(async () => {
   rig = await Rig.up({ workers: 1, config: ON.wireguard });
   [a, b] = rig.nodes as [RigNode, RigNode];
   await rig.setKeys(newKey(3));
-  for (const node of rig.nodes) {
-    node.startEngine();
-    node.startAgent();
-  }
-  await Promise.all(rig.nodes.map(node => node.whenReady()));
+  await rig.startAll();
   [podA] = (await a.addPod('pod-a')) as [string];
   [podB] = (await b.addPod('pod-b')) as [string];
   await settled(rig, 'wireguard');

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { until } from './holder.ts';
-import { Rig, type RigNode } from './rig.ts';
+import { Rig } from './rig.ts';
+import type { RigNode } from './rig-node.ts';
 
 let rig: Rig;
 let node: RigNode;

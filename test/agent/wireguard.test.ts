@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { until } from './holder.ts';
-import { Rig, type RigNode } from './rig.ts';
+import { Rig } from './rig.ts';
+import type { RigNode } from './rig-node.ts';
 
 let rig: Rig;
 let a: RigNode;
@@ -15,11 +16,7 @@ let podB: string;
 before(async () => {
   rig = await Rig.up({ workers: 2, config: { 'enable-wireguard': 'true' } });
   [a, b, c] = rig.nodes as [RigNode, RigNode, RigNode];
-  for (const node of rig.nodes) {
-    node.startEngine();
-    node.startAgent();
-  }
-  await Promise.all(rig.nodes.map(node => node.whenReady()));
+  await rig.startAll();
   for (const node of rig.nodes) await peersRouted(node, 2);
 });
 after(() => rig?.down());
