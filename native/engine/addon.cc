@@ -53,6 +53,7 @@ class PacketLoop : public Napi::ObjectWrap<PacketLoop> {
                            InstanceMethod<&PacketLoop::bind>("bind"),
                            InstanceMethod<&PacketLoop::unbind>("unbind"),
                            InstanceMethod<&PacketLoop::setMark>("setMark"),
+                           InstanceMethod<&PacketLoop::setMac1Key>("setMac1Key"),
                            InstanceMethod<&PacketLoop::transmit>("transmit"),
                            InstanceMethod<&PacketLoop::isEndpoint>("isEndpoint"),
                            InstanceMethod<&PacketLoop::addPeer>("addPeer"),
@@ -158,6 +159,15 @@ class PacketLoop : public Napi::ObjectWrap<PacketLoop> {
 
   void unbind(const Napi::CallbackInfo& info) { loop(info).unbind(); }
   void setMark(const Napi::CallbackInfo& info) { loop(info).setMark(number(info, 0)); }
+  void setMac1Key(const Napi::CallbackInfo& info) {
+    std::optional<Mac1::Key> key;
+    if (!info[0].IsUndefined()) {
+      const auto bytes = info[0].As<Napi::Uint8Array>();
+      if (bytes.ByteLength() != kMac1KeySize) fail(info.Env(), EINVAL, "the key of mac1 has 32 bytes");
+      std::memcpy(key.emplace().data(), bytes.Data(), kMac1KeySize);
+    }
+    loop(info).setMac1Key(key);
+  }
 
   Napi::Value transmit(const Napi::CallbackInfo& info) {
     Endpoint to;
@@ -295,7 +305,9 @@ class PacketLoop : public Napi::ObjectWrap<PacketLoop> {
 };
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  if (const char* problem = cryptoProblem()) throw Napi::Error::New(env, problem);
+  for (const char* problem : {cryptoProblem(), mac1Problem()}) {
+    if (problem != nullptr) throw Napi::Error::New(env, problem);
+  }
   exports.Set("PacketLoop", PacketLoop::define(env));
   exports.Set("EspLoop", defineEspLoop(env));
   defineInspection(env, exports);

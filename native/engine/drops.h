@@ -27,6 +27,7 @@ enum class Drop : size_t {
   kReplayed,
   kBadInnerPacket,
   kBadSource,
+  kBadMac1,
   kHandshakeQueueFull,
   kTunWriteFailed,
   kCount,
@@ -35,7 +36,7 @@ enum class Drop : size_t {
 constexpr const char* kDropNames[] = {
     "notIp",     "noPeer",       "noEndpoint", "badOffload", "ownDatagram", "stagingFull",
     "stagingCleared", "sendFailed", "noSocket", "malformed", "unknownIndex", "expired", "badTag",
-    "replayed", "badInnerPacket", "badSource", "handshakeQueueFull", "tunWriteFailed",
+    "replayed", "badInnerPacket", "badSource", "badMac1", "handshakeQueueFull", "tunWriteFailed",
 };
 static_assert(sizeof(kDropNames) / sizeof(kDropNames[0]) == static_cast<size_t>(Drop::kCount));
 

@@ -57,8 +57,7 @@ class AeadCipher : public EspCipher {
     int rest = 0;
     return begin(sequence, packet, iv) &&
            EVP_EncryptUpdate(context_.get(), out, &written, plain, static_cast<int>(length)) == 1 &&
-           EVP_EncryptFinal_ex(context_.get(), out + length, &rest) == 1 &&
-           EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_GET_TAG, static_cast<int>(icvLength_), out + length) == 1;
+           EVP_EncryptFinal_ex(context_.get(), out + length, &rest) == 1 && takeIcv(out + length);
   }
 
   bool open(uint64_t sequence, const uint8_t* packet, size_t length, uint8_t* out) override {
@@ -67,25 +66,29 @@ class AeadCipher : public EspCipher {
     const size_t plain = length - kEspHeader - kAeadIv - icvLength_;
     int written = 0;
     int rest = 0;
-    uint8_t icv[kBlock];
-    std::memcpy(icv, sealed + plain, icvLength_);
-    return begin(sequence, packet, iv) &&
-           EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_SET_TAG, static_cast<int>(icvLength_), icv) == 1 &&
+    std::memcpy(icv_, sealed + plain, icvLength_);
+    return begin(sequence, packet, iv, icvParameters_) &&
            EVP_DecryptUpdate(context_.get(), out, &written, sealed, static_cast<int>(plain)) == 1 &&
            EVP_DecryptFinal_ex(context_.get(), out + plain, &rest) == 1;
   }
 
  private:
   // Nonce and additional data: SPI and sequence number, all 64 bits of it with ESN (RFC 4106, section 5).
-  bool begin(uint64_t sequence, const uint8_t* packet, const uint8_t* iv) {
+  bool begin(uint64_t sequence, const uint8_t* packet, const uint8_t* iv, const OSSL_PARAM* parameters = nullptr) {
     std::memcpy(nonce_ + kNonce - kAeadIv, iv, kAeadIv);
     uint8_t associated[12];
     std::memcpy(associated, packet, 4);
     if (esn_) store(associated + 4, __builtin_bswap64(sequence));
     else std::memcpy(associated + 4, packet + 4, 4);
     int written = 0;
-    return EVP_CipherInit_ex2(context_.get(), nullptr, nullptr, nonce_, -1, nullptr) == 1 &&
+    return EVP_CipherInit_ex2(context_.get(), nullptr, nullptr, nonce_, -1, parameters) == 1 &&
            EVP_CipherUpdate(context_.get(), nullptr, &written, associated, esn_ ? 12 : 8) == 1;
+  }
+
+  bool takeIcv(uint8_t* out) {
+    if (EVP_CIPHER_CTX_get_params(context_.get(), icvParameters_) != 1) return false;
+    std::memcpy(out, icv_, icvLength_);
+    return true;
   }
 
   const size_t icvLength_;
@@ -93,6 +96,10 @@ class AeadCipher : public EspCipher {
   bool valid_ = false;
   CipherContext context_;
   uint8_t nonce_[kNonce];
+  // Made once: EVP_CIPHER_CTX_ctrl would translate to the same with every packet.
+  uint8_t icv_[kBlock];
+  OSSL_PARAM icvParameters_[2] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, icv_, icvLength_),
+                                  OSSL_PARAM_construct_end()};
 };
 
 // RFC 3602 and RFC 4868: encrypt, then the first half of the HMAC over all of it.

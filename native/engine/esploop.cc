@@ -43,7 +43,8 @@ EspLoop::~EspLoop() {
 void EspLoop::start() {
   if (sender_.joinable()) return;
   stopping_ = false;
-  sender_ = startThread("esp-send", [this] { EspSender(*this).run(); });
+  sending_ = std::make_unique<EspSender>(*this);
+  sender_ = startThread("esp-send", [this] { sending_->run(); });
   receiver_ = startThread("esp-receive", [this] { EspReceiver(*this).run(); });
   // What was asked for meanwhile.
   sendSignal_.raise();
@@ -56,6 +57,7 @@ void EspLoop::stop() {
   receiveSignal_.raise();
   sender_.join();
   receiver_.join();
+  sending_.reset();
 }
 
 OutboundSa* EspLoop::outbound(uint32_t state) const {

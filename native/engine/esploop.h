@@ -113,6 +113,7 @@ class EspLoop {
 
   Signal sendSignal_;
   Signal receiveSignal_;
+  std::unique_ptr<EspSender> sending_;  // while the threads run
   std::thread sender_;
   std::thread receiver_;
 };

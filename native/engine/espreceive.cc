@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <shared_mutex>
 
+#include "espsend.h"
 #include "ip.h"
 
 namespace pellicle {
@@ -28,6 +29,7 @@ void EspReceiver::run() {
     const std::shared_lock lock(loop_.state_);
     now_ = loop_.clock_.now();
     last_ = nullptr;
+    delivered_ = 0;
     if (waiting_[1].revents != 0) receiveRaw(waiting_[1].fd, false);
     if (waiting_[2].revents != 0) receiveRaw(waiting_[2].fd, true);
     for (size_t i = 3; i < waiting_.size(); i++) {
@@ -35,6 +37,7 @@ void EspReceiver::run() {
     }
     coalescer_.flush();
     loop_.drops_.count(EspDrop::kTunWriteFailed, coalescer_.takeFailed());
+    if (delivered_ == 1) loop_.sending_->answer();
   }
 }
 
@@ -95,7 +98,10 @@ void EspReceiver::handle(uint8_t* packet, size_t length, EspId& id, uint16_t por
       !(sa->permits(inner) && contains(loop_.local_, destinationOf(inner)))) {
     reason = EspDrop::kInTemplateMismatched;
   }
-  if (reason == EspDrop::kNone && opened.length > 0) return coalescer_.commit(opened.length);
+  if (reason == EspDrop::kNone && opened.length > 0) {
+    delivered_++;
+    return coalescer_.commit(opened.length);
+  }
   coalescer_.discard();
   if (reason != EspDrop::kNone) count(sa, reason);
 }

@@ -38,6 +38,7 @@ class EspReceiver {
   Arrival arrival_;
   RawArrival raw_;
   InboundSa* last_ = nullptr;  // the one of the packet before, in this batch
+  size_t delivered_ = 0;       // packets for the TUN, of this batch
   int64_t now_ = 0;
 };
 

@@ -25,6 +25,7 @@ void EspSender::run() {
     poll(waiting, 2, -1);
     if (waiting[0].revents != 0) loop_.sendSignal_.clear();
     const std::shared_lock lock(loop_.state_);
+    const std::lock_guard turn(turn_);
     now_ = loop_.clock_.now();
     sendProbes();
     for (int reads = 0; reads < kReadsAtOnce && readOne(); reads++) {
@@ -37,6 +38,14 @@ void EspSender::run() {
       waiting[1].fd = -1;
     }
   }
+}
+
+void EspSender::answer() {
+  const std::unique_lock turn(turn_, std::try_to_lock);
+  if (!turn) return;
+  now_ = loop_.clock_.now();
+  readOne();
+  flush();
 }
 
 bool EspSender::readOne() {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 #include "esploop.h"
 #include "espraw.h"
@@ -15,6 +16,9 @@ class EspSender {
  public:
   explicit EspSender(EspLoop& loop);
   void run();
+
+  // As Sender::answer.
+  void answer();
 
  private:
   // Datagrams of one SA, all of `segment` bytes but the last.
@@ -48,6 +52,7 @@ class EspSender {
   RawBatch raw_;
   int rawFd_ = -1;
   int64_t now_ = 0;
+  std::mutex turn_;  // who holds it reads the TUN, seals and sends: packets of a flow stay in order
 };
 
 }  // namespace pellicle

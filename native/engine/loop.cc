@@ -35,7 +35,8 @@ Loop::~Loop() {
 void Loop::start() {
   if (sender_.joinable()) return;
   stopping_ = false;
-  sender_ = startThread("wg-send", [this] { Sender(*this).run(); });
+  sending_ = std::make_unique<Sender>(*this);
+  sender_ = startThread("wg-send", [this] { sending_->run(); });
   receivers_[0] = startThread("wg-receive4", [this] { Receiver(*this, false).run(); });
   receivers_[1] = startThread("wg-receive6", [this] { Receiver(*this, true).run(); });
   watcher_ = startThread("wg-link", [this] { watchLink(); });
@@ -52,6 +53,7 @@ void Loop::stop() {
   sender_.join();
   for (std::thread& receiver : receivers_) receiver.join();
   watcher_.join();
+  sending_.reset();
 }
 
 int Loop::bind(uint16_t port) {
@@ -81,6 +83,11 @@ std::shared_ptr<UdpSockets> Loop::sockets() {
 void Loop::setMark(uint32_t mark) {
   mark_ = mark;
   if (sockets_) sockets_->setMark(mark);
+}
+
+void Loop::setMac1Key(const std::optional<Mac1::Key>& key) {
+  const std::lock_guard lock(state_);
+  mac1_.setKey(key);
 }
 
 int Loop::transmit(const Endpoint& to, const uint8_t* bytes, size_t length) {

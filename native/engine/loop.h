@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "drops.h"
 #include "linkwatch.h"
+#include "mac1.h"
 #include "outbox.h"
 #include "peer.h"
 #include "signal.h"
@@ -62,6 +63,7 @@ class Loop {
   void unbind();
   uint16_t port() const { return sockets_ ? sockets_->port : 0; }
   void setMark(uint32_t mark);
+  void setMac1Key(const std::optional<Mac1::Key>& key);
   // Sends one handshake message. 0 or an errno.
   int transmit(const Endpoint& to, const uint8_t* bytes, size_t length);
 
@@ -121,6 +123,7 @@ class Loop {
   std::unordered_map<uint32_t, std::unique_ptr<Peer>> peers_;
   std::unordered_map<uint32_t, std::unique_ptr<Keypair>> keypairs_;
   std::shared_ptr<UdpSockets> sockets_;
+  Mac1 mac1_;
   uint32_t nextPeer_ = 1;
   uint64_t allowedIpsMark_ = 0;
 
@@ -136,6 +139,7 @@ class Loop {
   Signal receiveSignals_[2];
   Signal watchSignal_;
   LinkWatch linkWatch_;  // the watcher's, once that runs
+  std::unique_ptr<Sender> sending_;  // while the threads run
   std::thread sender_;
   std::thread receivers_[2];
   std::thread watcher_;

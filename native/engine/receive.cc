@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ip.h"
+#include "send.h"
 
 namespace pellicle {
 
@@ -23,9 +24,11 @@ void Receiver::run() {
       continue;
     }
     const std::shared_lock lock(loop_.state_);
+    delivered_ = 0;
     for (int trains = 0; trains < kTrainsAtOnce && receiveTrain(fd, arrival_); trains++) handleTrain();
     coalescer_.flush();
     loop_.drops_.count(Drop::kTunWriteFailed, coalescer_.takeFailed());
+    if (delivered_ == 1) loop_.sending_->answer();
   }
 }
 
@@ -45,6 +48,7 @@ void Receiver::handleDatagram(uint8_t* datagram, size_t length) {
                          (type == kResponse && length == kResponseSize) ||
                          (type == kCookieReply && length == kCookieReplySize);
   if (!handshake) return loop_.drops_.count(Drop::kMalformed);
+  if (type != kCookieReply && !loop_.mac1_.holds(datagram, length)) return loop_.drops_.count(Drop::kBadMac1);
   if (!loop_.outbox_.tellHandshake(datagram, length, arrival_.from)) loop_.drops_.count(Drop::kHandshakeQueueFull);
 }
 
@@ -93,6 +97,7 @@ void Receiver::deliver(Peer& peer, const uint8_t* packet, size_t length, size_t 
   }
   peer.receivedBytes.fetch_add(datagramLength, std::memory_order_relaxed);
   coalescer_.commit(stated);
+  delivered_++;
 }
 
 void Receiver::authenticated(Keypair& keypair) {

@@ -32,6 +32,7 @@ class Receiver {
   Coalescer coalescer_;
   Arrival arrival_;
   Peer* followed_ = nullptr;  // whose endpoint this train has been compared with
+  size_t delivered_ = 0;      // packets for the TUN, of this batch
   int64_t now_ = 0;
 };
 

@@ -34,6 +34,7 @@ void Sender::run() {
     poll(waiting, 2, -1);
     if (waiting[0].revents != 0) loop_.sendSignal_.clear();
     const std::shared_lock lock(loop_.state_);
+    const std::lock_guard turn(turn_);
     now_ = loop_.clock_.now();
     handleRequests();
     for (int reads = 0; reads < kReadsAtOnce && readOne(); reads++) {
@@ -45,6 +46,14 @@ void Sender::run() {
       waiting[1].fd = -1;
     }
   }
+}
+
+void Sender::answer() {
+  const std::unique_lock turn(turn_, std::try_to_lock);
+  if (!turn) return;
+  now_ = loop_.clock_.now();
+  readOne();
+  flush();
 }
 
 bool Sender::readOne() {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 #include "loop.h"
 #include "segment.h"
@@ -14,6 +15,10 @@ class Sender {
  public:
   explicit Sender(Loop& loop);
   void run();
+
+  // For another thread, which has just written one packet to the TUN: what the kernel answered it with by itself (an echo, an
+  // acknowledgement) goes out now, before the thread that waits for it is awake. Under the shared lock of the state.
+  void answer();
 
  private:
   // Datagrams of one keypair, all of `segment` bytes but the last.
@@ -47,6 +52,7 @@ class Sender {
   std::unique_ptr<uint8_t[]> sealedBuffer_;
   Train train_;
   int64_t now_ = 0;
+  std::mutex turn_;  // who holds it reads the TUN, seals and sends: packets of a flow stay in order
 };
 
 }  // namespace pellicle

@@ -38,7 +38,7 @@ import type { Channel } from './handover-channel.ts';
 import { decodeState, encodeState } from './handover-codec.ts';
 import type { SavedLoop } from './native.ts';
 
-const FORMAT = 1;
+const FORMAT = 2;
 /** How long traffic may wait for a new engine that is slow. */
 const PATIENCE_MS = 5000;
 /** How long the new one waits for an old one, which has to end its turn first, or is stopped. */

@@ -33,6 +33,7 @@ export type Drop =
   | 'replayed'
   | 'badInnerPacket'
   | 'badSource'
+  | 'badMac1'
   | 'handshakeQueueFull'
   | 'tunWriteFailed';
 
@@ -82,6 +83,8 @@ export interface PacketLoop {
   bind(port: number): number;
   unbind(): void;
   setMark(mark: number): void;
+  /** 32 bytes. Initiations and responses without that mac1 are dropped; without a key all come through. */
+  setMac1Key(key: Uint8Array | undefined): void;
   /** Sends a handshake message; the name of an errno when that failed. */
   transmit(to: Place, bytes: Uint8Array): string | undefined;
   /** Whether it can be parsed, and its scope is that of an interface. */

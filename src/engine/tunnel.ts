@@ -63,6 +63,7 @@ export class Tunnel {
   readonly #numbers = new Float64Array(6);
   #listenPort = 0;
   #mark = 0;
+  #mac1Key: Uint8Array | undefined;
   #isBound = false;
   #isClosed = false;
   #isGoneTold = false;
@@ -129,12 +130,12 @@ export class Tunnel {
 
   /** Goes on where it, or the one in whose place it is, stood still. */
   start(): void {
+    this.#settle();
     this.#loop.start();
     for (const { bytes, from } of this.#held.splice(0)) {
       this.change((device, now) => device.handleDatagram(bytes, from, now));
     }
     this.#followLink();
-    this.#arm();
   }
 
   get name(): string {
@@ -324,6 +325,10 @@ export class Tunnel {
   }
 
   #settle(): void {
+    if (this.#device.mac1Key !== this.#mac1Key) {
+      this.#mac1Key = this.#device.mac1Key;
+      this.#loop.setMac1Key(this.#mac1Key);
+    }
     for (let event = this.#device.pollEvent(); event; event = this.#device.pollEvent()) this.#handle(event);
     for (let next = this.#device.pollTransmit(); next; next = this.#device.pollTransmit()) {
       const failure = this.#loop.transmit(next.to, next.bytes);

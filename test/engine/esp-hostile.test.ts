@@ -176,6 +176,8 @@ for family, address in ((socket.AF_INET, "${outer(right)}"), (socket.AF_INET6, "
   await right.change(
     `state add src ${outer(left, 6)} dst ${outer(right, 6)} spi 3 dir in aead rfc4106(gcm(aes)) 0x${'ab'.repeat(20)} 128`,
   );
+  // A link that has just come up may have no IPv6 neighbours yet.
+  await until('IPv6 crosses outside', async () => left.side.ping(outer(right, 6), 1) === 1);
   left.side.run('/usr/bin/python3', '-c', script);
   await until('all is counted', async () => {
     const { drops } = await right.list();

@@ -39,7 +39,7 @@ describe('on the outside', () => {
       const {
         drop_malformed: malformed = 0,
         drop_unknownIndex: unknown = 0,
-        handshake_drop_badMac1: macs = 0,
+        drop_badMac1: macs = 0,
       } = counts;
       return malformed > 1000 && unknown > 50 && macs > 10;
     });

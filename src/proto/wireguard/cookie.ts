@@ -29,7 +29,7 @@ export type MacVerdict = 'accepted' | 'badMac1' | 'cookieRequired' | 'rateLimite
 
 /** The side that receives handshake messages: one for each private key. */
 export class CookieChecker {
-  readonly #mac1Key: Uint8Array;
+  readonly mac1Key: Uint8Array;
   readonly #cookieKey: Uint8Array;
   readonly #random: (bytes: number) => Uint8Array;
   readonly #limiter = new RateLimiter();
@@ -37,14 +37,14 @@ export class CookieChecker {
   #secretAt: number | undefined;
 
   constructor(publicKey: Uint8Array, random: (bytes: number) => Uint8Array) {
-    this.#mac1Key = labelledKey('mac1----', publicKey);
+    this.mac1Key = labelledKey('mac1----', publicKey);
     this.#cookieKey = labelledKey('cookie--', publicKey);
     this.#random = random;
   }
 
   /** Of an initiation or a response. `cookieRequired` asks for `reply`. */
   check(message: Uint8Array, from: Endpoint, underLoad: boolean, now: number): MacVerdict {
-    if (!timingSafeEqual(mac(this.#mac1Key, beforeMac1(message)), mac1Of(message))) return 'badMac1';
+    if (!timingSafeEqual(mac(this.mac1Key, beforeMac1(message)), mac1Of(message))) return 'badMac1';
     if (!underLoad) return 'accepted';
     const source = sourceOf(from);
     if (!source) return 'cookieRequired';

@@ -85,6 +85,11 @@ export class Device {
     return this.#identity?.publicKey;
   }
 
+  /** What proves in mac1 that a sender knows our public key (5.4.4); the same object until the private key changes. */
+  get mac1Key(): Uint8Array | undefined {
+    return this.#checker?.mac1Key;
+  }
+
   /** By the hex of their public key. */
   get peers(): ReadonlyMap<string, Peer> {
     return this.#peers;
