@@ -31,11 +31,6 @@ int WRAPPED(EVP_CipherUpdate, EVP_CIPHER_CTX* context, unsigned char* out, int* 
   return __real_EVP_CipherUpdate(context, out, written, in, length);
 }
 
-int WRAPPED(EVP_CIPHER_CTX_ctrl, EVP_CIPHER_CTX* context, int type, int argument, void* pointer) {
-  if (pointer != nullptr) pellicle::fuzz::touch(pointer, static_cast<size_t>(argument));
-  return __real_EVP_CIPHER_CTX_ctrl(context, type, argument, pointer);
-}
-
 int WRAPPED(EVP_MAC_update, EVP_MAC_CTX* context, const unsigned char* bytes, size_t length) {
   pellicle::fuzz::touch(bytes, length);
   return __real_EVP_MAC_update(context, bytes, length);
