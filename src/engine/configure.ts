@@ -3,6 +3,7 @@ import type { Cidr } from '../proto/ip/cidr.ts';
 import type { Peer } from '../proto/wireguard/device.ts';
 import { type SetDevice, type SetPeer, UapiError } from '../proto/wireguard/uapi.ts';
 import type { DeviceStatus, PeerStatus } from '../proto/wireguard/uapistatus.ts';
+import { withNumberedScope } from './scope.ts';
 import type { Tunnel } from './tunnel.ts';
 
 /** What can fail goes first: a UapiError means that nothing was changed. */
@@ -78,7 +79,7 @@ function peerStatusOf(tunnel: Tunnel, peer: Peer): PeerStatus {
   return {
     publicKey,
     presharedKey,
-    ...(endpoint && { endpoint }),
+    ...(endpoint && { endpoint: { ...endpoint, address: withNumberedScope(endpoint.address) } }),
     ...(lastHandshake && { lastHandshake }),
     txBytes: sentBytes,
     rxBytes: receivedBytes,

@@ -133,7 +133,6 @@ function isServed(path: string): Promise<boolean> {
   });
 }
 
-/** One request after the other: the next is read when the answer to the last is on its way. */
 /** Lets go of whoever holds most, when all of them hold too much. */
 function relieve(clients: ReadonlySet<Client>): void {
   const open = [...clients].filter(({ socket }) => !socket.destroyed);
@@ -142,6 +141,7 @@ function relieve(clients: ReadonlySet<Client>): void {
   open.reduce((most, client) => (client.heldBytes > most.heldBytes ? client : most)).socket.destroy();
 }
 
+/** One request after the other: the next is read when the answer to the last is on its way. */
 class Client {
   readonly socket: Socket;
   readonly #answer: Answer;

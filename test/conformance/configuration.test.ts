@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { makeKeys, wg } from '../engine/pair.ts';
-import { type Interface, World } from './world.ts';
+import { type Interface, type Place, World } from './world.ts';
 
 const count = (length: number) => Array.from({ length }, (_, i) => i);
 
@@ -94,6 +94,20 @@ describe('wg shows all of', () => {
 
 test('an interface that is not there cannot be shown', () => {
   assert.throws(() => wg('show', 'wgc-nowhere'), /Unable to access interface/);
+});
+
+test('an endpoint with a scope can be shown in every namespace, and when its interface is gone', async () => {
+  await using world = new World();
+  const [place, elsewhere] = [world.place(), world.place()];
+  world.join('scoped', place, elsewhere);
+  const engine = await world.engine(place);
+  const { publicKey } = makeKeys();
+  await engine.set({ peers: [{ publicKey, endpoint: '[fe80::2%scoped]:1000' }] });
+  const endpoint = (at: Place) => at.run('wg', 'show', engine.device, 'endpoints').trim().split('\t')[1];
+  assert.equal(endpoint(place), '[fe80::2%scoped]:1000');
+  assert.match(endpoint(elsewhere)!, /^\[fe80::2%\w+\]:1000$/);
+  place.ip('link', 'del', 'scoped');
+  for (const at of [place, elsewhere]) assert.equal(endpoint(at), '[fe80::2]:1000');
 });
 
 describe('allowed IPs', () => {
