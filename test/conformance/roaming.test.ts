@@ -1,7 +1,7 @@
 /** Where a peer is, and from where it is answered: outer addresses that come, go and change. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { until } from '../engine/pair.ts';
+import { until, wg } from '../engine/pair.ts';
 import { Loopback } from './loopback.ts';
 import { type Interface, type Place, World } from './world.ts';
 
@@ -43,6 +43,24 @@ describe('a peer that moves', () => {
     await left.wg.set({ peers: [{ publicKey: stranger, remove: true }] });
     assert.equal(right.place.ping(left.inner4), 1);
   });
+});
+
+test('a peer whose datagrams come from port 0 is told and taken back as such, and heard again from another', async () => {
+  await using net = await Loopback.open();
+  const { left, right, middle } = net;
+  const toRight = right.wg.keys.publicKey;
+  assert.equal(right.place.ping(left.inner4), 1);
+  middle.nft(`table inet test {
+    chain output { type filter hook output priority 0;
+      udp sport 2000 udp sport set 0
+    }
+  }`);
+  assert.equal(right.place.ping(left.inner4), 0);
+  assert.equal(wg('show', left.wg.device, 'endpoints'), `${toRight}\t127.0.0.1:0\n`);
+  wg('set', left.wg.device, 'peer', toRight, 'endpoint', '127.0.0.1:0');
+  middle.run('nft', 'flush', 'ruleset');
+  assert.equal(right.place.ping(left.inner4), 1);
+  assert.equal(await left.wg.whereIs(toRight), '127.0.0.1 2000');
 });
 
 /** Two places joined by a veth pair, an interface in each; addresses on the veth are the tests'. */
