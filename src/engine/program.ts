@@ -153,7 +153,7 @@ async function runForeground(options: Options, environment: NodeJS.ProcessEnv): 
 /** Starts this same program in a session of its own, and waits until it is ready. */
 function startBackground(args: string[], environment: NodeJS.ProcessEnv): Promise<void> {
   const level = environment['LOG_LEVEL'];
-  const output = level !== undefined && levelOf(level) !== 'silent' ? 'inherit' : 'ignore';
+  const output = level && levelOf(level) !== 'silent' ? 'inherit' : 'ignore';
   const program = process.argv[1]!;
   const child = spawn(process.execPath, [...process.execArgv, program, '-f', ...args], {
     detached: true,

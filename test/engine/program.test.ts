@@ -1,7 +1,9 @@
 /** The program as a person or a script calls it. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ENGINE, exited, Pair, type Side, until, wg } from './pair.ts';
 
@@ -42,6 +44,33 @@ describe('pellicle-engine', () => {
     assert.equal(wg('show', left.device, 'public-key'), '(none)\n');
     rmSync(left.socket);
     await until('the device is gone', () => !hasDevice(left));
+  });
+
+  test('in the background lets go of the output of whoever called it, unless a log is asked for', async () => {
+    await using pair = new Pair();
+    const { left } = pair;
+    const outputOf = (level: string) => {
+      const start = `LOG_LEVEL=${level} exec ip netns exec ${left.netns} ${NODE} ${PROGRAM} ${left.device}`;
+      execFileSync('sh', ['-c', `${start} > ${log} 2>&1`], { timeout: 20_000 });
+      const [pid] = left.run('ip', 'netns', 'pids', left.netns).trim().split('\n');
+      const output = readlinkSync(`/proc/${pid}/fd/2`);
+      rmSync(left.socket);
+      return output;
+    };
+    const folder = mkdtempSync(join(tmpdir(), 'pellicle-engine-'));
+    const log = join(folder, 'log');
+    try {
+      for (const [level, output] of [
+        ['', '/dev/null'],
+        ['silent', '/dev/null'],
+        ['error', log],
+      ] as const) {
+        assert.equal(outputOf(level), output, level);
+        await until('the device is gone', () => !hasDevice(left));
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('ends when the device is deleted, and on SIGTERM, and leaves nothing', async () => {
