@@ -16,7 +16,7 @@ import { CookieChecker } from './cookie.ts';
 import { clamp, KEY_BYTES, type KeyPair, PrivateKey } from './crypto.ts';
 import { DROP_REASONS, type DropReason } from './drops.ts';
 import { IndexTable } from './indextable.ts';
-import { UNDER_LOAD_LINGERS } from './limits.ts';
+import { REKEY_TIMEOUT_JITTER_MAX, UNDER_LOAD_LINGERS } from './limits.ts';
 import {
   decodeCookieReply,
   decodeInitiation,
@@ -314,7 +314,7 @@ export class Device {
       get isUp() {
         return device.#isUp;
       },
-      random: bytes => options.random(bytes),
+      jitter: () => jitterOf(options.random(2)),
       ephemeral: () => {
         const bytes = options.random(KEY_BYTES);
         const pair = this.#keyPair(bytes);
@@ -358,6 +358,11 @@ function note(record: Activity, what: Traffic, now: number): void {
     record.unansweredSince = 0;
     if (what === 'dataReceived' && record.unacknowledgedSince === 0) record.unacknowledgedSince = now;
   }
+}
+
+/** Whole milliseconds below the limit, out of two random bytes. */
+function jitterOf(bytes: Uint8Array): number {
+  return (((bytes[0]! << 8) | bytes[1]!) * REKEY_TIMEOUT_JITTER_MAX) >>> 16;
 }
 
 function checkedKey(key: Uint8Array): Uint8Array {

@@ -7,35 +7,20 @@
 import { compareBytes, fromHex, isZero, wipe } from '../bytes.ts';
 import type { Endpoint, Keypair, Peer, Traffic } from './api.ts';
 import type { CarriedPeer } from './carried.ts';
-import {
-  type Answer,
-  answerOf,
-  carryAnswer,
-  carryInitiation,
-  type Initiation,
-  initiationOf,
-} from './carriedhandshake.ts';
 import { MacSigner } from './cookie.ts';
 import { KEY_BYTES } from './crypto.ts';
 import { InitiationGuard } from './initiationguard.ts';
-import { REJECT_AFTER_TIME, REKEY_TIMEOUT, REKEY_TIMEOUT_JITTER_MAX } from './limits.ts';
-import { type CookieReply, encodeInitiation, encodeResponse, type Response } from './messages.ts';
-import {
-  type ReceivedInitiation,
-  type RemoteStatic,
-  readResponse,
-  type TransportKeys,
-  writeInitiation,
-  writeResponse,
-} from './noise.ts';
+import { REKEY_TIMEOUT } from './limits.ts';
+import type { CookieReply, Response } from './messages.ts';
+import type { ReceivedInitiation, RemoteStatic, TransportKeys } from './noise.ts';
+import { type Answer, OwnInitiation } from './owninitiation.ts';
+import { makeResponse } from './ownresponse.ts';
 import { PeerEndpoint } from './peerendpoint.ts';
 import type { PeerHost } from './peerhost.ts';
+import { PeerSessions } from './peersessions.ts';
 import { PeerTimers, type TimerActions } from './timers.ts';
 
-type ResponseRefusal = 'unexpectedResponse' | 'lowOrderPoint' | 'undecryptable';
-
 const NO_KEY = new Uint8Array(KEY_BYTES);
-const NONE: readonly number[] = [];
 
 export class PeerMachine implements Peer {
   /** Hex of the public key. */
@@ -53,15 +38,9 @@ export class PeerMachine implements Peer {
   #guard: InitiationGuard | undefined;
   /** What the peer's static key and ours give; null when that is nothing, undefined before somebody asks. */
   #staticStatic: Uint8Array | null | undefined;
-  #pending: Initiation | undefined;
-  /** Indices of the keypairs that the packet loop still may have. */
-  #keypairs: readonly number[] = NONE;
-  #sessionAt: number | undefined;
+  #pending: OwnInitiation | undefined;
+  #sessions = new PeerSessions();
   #initiatedAt: number | undefined;
-  /** When we answered an initiation, until the first packet confirms that session. */
-  #unconfirmedAt: number | undefined;
-  /** An answer to our initiation that came while an answer of ours was under way (see `handleResponse`). */
-  #reserved: Answer | undefined;
 
   /** Made by `Device` alone, with the hex of the public key. */
   constructor(id: string, host: PeerHost, carried?: CarriedPeer) {
@@ -70,32 +49,26 @@ export class PeerMachine implements Peer {
     if (carried) this.#goOn(carried);
   }
 
-  /** A copy. */
   get publicKey(): Uint8Array {
     return fromHex(this.id)!;
   }
 
-  /** 32 bytes; all zero is none. */
   get presharedKey(): Uint8Array {
     return Uint8Array.from(this.#presharedKey ?? NO_KEY);
   }
 
-  /** Where the peer was last heard from, or else was configured to be. */
   get endpoint(): Endpoint | undefined {
     return this.#endpoint?.current;
   }
 
-  /** Seconds; 0 is off. */
   get persistentKeepalive(): number {
     return this.#persistentKeepalive;
   }
 
-  /** Unix time of the last finished handshake. */
   get lastHandshake(): { seconds: number; nanos: number } | undefined {
     return this.#lastHandshake;
   }
 
-  /** Bytes of handshake messages alone: the packet loop counts its own. */
   get sentBytes(): number {
     return this.#sentBytes;
   }
@@ -104,7 +77,6 @@ export class PeerMachine implements Peer {
     return this.#receivedBytes;
   }
 
-  /** For the next handshake: a session goes on with the key that it began with. */
   setPresharedKey(key: Uint8Array): void {
     if (key.length !== KEY_BYTES)
       throw new RangeError(`a preshared key has ${KEY_BYTES} bytes, not ${key.length}`);
@@ -112,18 +84,15 @@ export class PeerMachine implements Peer {
     this.#presharedKey = isZero(key) ? undefined : Uint8Array.from(key);
   }
 
-  /** At another endpoint a handshake starts at once, where there is a session or one is being tried. */
   setEndpoint(endpoint: Endpoint, now: number): void {
     const isNews = this.#place.configure(endpoint);
     this.#host.emit({ type: 'endpoint', peer: this, endpoint });
     if (!isNews) return;
     this.#initiatedAt = undefined;
-    const hasSession = this.#sessionAt !== undefined && now - this.#sessionAt < REJECT_AFTER_TIME;
-    if (hasSession || this.#timers?.awaitsAnswer) this.#beginHandshake(now);
+    if (this.#sessions.hasUsable(now) || this.#timers?.awaitsAnswer) this.#beginHandshake(now);
     this.#host.timersChanged(this);
   }
 
-  /** Seconds, 0 to 65535. From 0 to n sends one at once. */
   setPersistentKeepalive(seconds: number, now: number): void {
     const before = this.#persistentKeepalive;
     this.#persistentKeepalive = seconds;
@@ -133,11 +102,12 @@ export class PeerMachine implements Peer {
     if (before === 0) this.#host.emit({ type: 'sendKeepalive', peer: this });
   }
 
-  // What follows is the device's.
+  // What follows is the device's; what is above, `Peer` tells of.
 
   /** Those that lead to this peer. */
   get indexes(): readonly number[] {
-    return this.#pending ? [...this.#keypairs, this.#pending.localIndex] : this.#keypairs;
+    const { indexes } = this.#sessions;
+    return this.#pending ? [...indexes, this.#pending.localIndex] : indexes;
   }
 
   carry(): CarriedPeer {
@@ -152,12 +122,9 @@ export class PeerMachine implements Peer {
       timers: this.#timers?.carry(),
       signer: this.#signer?.carry(),
       guard: this.#guard?.carry(),
-      pending: this.#pending && carryInitiation(this.#pending),
-      reserved: this.#reserved && carryAnswer(this.#reserved),
-      keypairs: this.#keypairs,
-      sessionAt: this.#sessionAt,
+      ...this.#pending?.carry(),
+      ...this.#sessions.carry(),
       initiatedAt: this.#initiatedAt,
-      unconfirmedAt: this.#unconfirmedAt,
     };
   }
 
@@ -208,27 +175,18 @@ export class PeerMachine implements Peer {
       return refused;
     }
     this.#heardFrom(from, bytes, now);
-    const ephemeral = this.#host.ephemeral();
-    const presharedKey = this.#presharedKey ?? NO_KEY;
-    const answer = writeResponse({ received, ephemeral, presharedKey });
-    ephemeral.wipe();
-    if (!answer) return 'lowOrderPoint';
-    const localIndex = this.#host.allocateIndex(this);
-    const { ephemeral: publicEphemeral, encryptedPayload: encryptedNothing } = answer.message;
-    const response = {
-      senderIndex: localIndex,
+    const response = makeResponse({
+      received,
+      presharedKey: this.#presharedKey ?? NO_KEY,
       receiverIndex: senderIndex,
-      ephemeral: publicEphemeral,
-      encryptedNothing,
-    };
-    this.#initiatedAt = now;
-    this.#beginSession(answer.keys, {
-      localIndex,
-      remoteIndex: senderIndex,
-      initiator: false,
-      createdAt: now,
+      peer: this,
+      host: this.#host,
     });
-    this.#send(encodeResponse(response), from, now);
+    if (!response) return 'lowOrderPoint';
+    this.#initiatedAt = now;
+    const { keys, localIndex, message } = response;
+    this.#beginSession(keys, { localIndex, remoteIndex: senderIndex, initiator: false, createdAt: now });
+    this.#send(message, from, now);
     return undefined;
   }
 
@@ -242,19 +200,17 @@ export class PeerMachine implements Peer {
     bytes: number,
     from: Endpoint,
     now: number,
-  ): ResponseRefusal | undefined {
+  ): 'unexpectedResponse' | 'lowOrderPoint' | 'undecryptable' | undefined {
     const pending = this.#pending;
     const identity = this.#host.identity;
     if (!identity || pending?.localIndex !== response.receiverIndex) return 'unexpectedResponse';
-    const message = { ephemeral: response.ephemeral, encryptedPayload: response.encryptedNothing };
-    const presharedKey = this.#presharedKey ?? NO_KEY;
-    const read = readResponse({ pending, local: identity, presharedKey, message });
-    if (typeof read === 'string') return read === 'lowOrderPoint' ? read : 'undecryptable';
+    const answer = pending.read(response, identity, this.#presharedKey ?? NO_KEY);
+    if (typeof answer === 'string') return answer;
     this.#heardFrom(from, bytes, now);
-    const answer = { keys: read.keys, remoteIndex: response.senderIndex };
-    const isTie = this.#unconfirmedAt !== undefined && this.#unconfirmedAt >= pending.sentAt;
+    const { unconfirmedAt } = this.#sessions;
+    const isTie = unconfirmedAt !== undefined && unconfirmedAt >= pending.sentAt;
     if (isTie && compareBytes(identity.publicKey, this.publicKey) > 0) {
-      this.#reserved = answer;
+      pending.reserve(answer);
       this.#clock.tieBegins(now);
     } else {
       this.#accept(answer, now);
@@ -271,21 +227,16 @@ export class PeerMachine implements Peer {
 
   /** The packet loop has let go of a keypair. */
   forgetKeypair(localIndex: number): void {
-    if (!this.#keypairs.includes(localIndex)) return;
-    this.#keypairs = this.#keypairs.filter(index => index !== localIndex);
-    this.#host.releaseIndex(localIndex);
+    if (this.#sessions.forget(localIndex)) this.#host.releaseIndex(localIndex);
   }
 
   /** Wipes all keys: those here, and by event those of the packet loop. */
   endSessions(): void {
     this.#endPending();
-    for (const localIndex of this.#keypairs) {
+    for (const localIndex of this.#sessions.end()) {
       this.#host.releaseIndex(localIndex);
       this.#host.emit({ type: 'retire', peer: this, localIndex });
     }
-    this.#keypairs = NONE;
-    this.#sessionAt = undefined;
-    this.#unconfirmedAt = undefined;
     this.#initiatedAt = undefined;
   }
 
@@ -315,22 +266,19 @@ export class PeerMachine implements Peer {
   }
 
   #goOn(carried: CarriedPeer): void {
-    const { presharedKey, endpoint, timers, signer, guard, pending, reserved, keypairs } = carried;
+    const { presharedKey, endpoint, timers, signer, guard, pending, reserved } = carried;
     if (presharedKey) this.setPresharedKey(presharedKey);
     if (endpoint) this.#endpoint = new PeerEndpoint(() => this.#host.activity(this).endpoint, endpoint);
     if (timers) this.#timers = new PeerTimers(this.#actions(), timers);
     if (signer) this.#signer = new MacSigner(this.publicKey, signer);
     if (guard) this.#guard = new InitiationGuard(guard);
-    if (pending) this.#pending = initiationOf(pending, this.#host.keyPair(pending.ephemeral));
-    this.#reserved = reserved && answerOf(reserved);
-    this.#keypairs = keypairs.length > 0 ? keypairs : NONE;
+    if (pending) this.#pending = OwnInitiation.of(pending, reserved, this.#host);
+    this.#sessions = new PeerSessions(carried);
     this.#persistentKeepalive = carried.persistentKeepalive;
     this.#lastHandshake = carried.lastHandshake;
     this.#sentBytes = carried.sentBytes;
     this.#receivedBytes = carried.receivedBytes;
-    this.#sessionAt = carried.sessionAt;
     this.#initiatedAt = carried.initiatedAt;
-    this.#unconfirmedAt = carried.unconfirmedAt;
   }
 
   get #clock(): PeerTimers {
@@ -341,7 +289,7 @@ export class PeerMachine implements Peer {
   #actions(): TimerActions {
     return {
       activity: () => this.#host.activity(this),
-      jitter: () => jitterOf(this.#host.random(2)),
+      jitter: () => this.#host.jitter(),
       beginHandshake: now => this.#beginHandshake(now),
       retry: now => this.#initiate(now),
       giveUp: () => {
@@ -351,7 +299,7 @@ export class PeerMachine implements Peer {
       sendKeepalive: () => this.#host.emit({ type: 'sendKeepalive', peer: this }),
       zeroKeys: () => this.endSessions(),
       breakTie: now => {
-        if (this.#reserved) this.#accept(this.#reserved, now);
+        if (this.#pending?.reserved) this.#accept(this.#pending.reserved, now);
       },
       watch: (edge, after) => this.#host.emit({ type: 'watch', peer: this, edge, after }),
     };
@@ -375,25 +323,22 @@ export class PeerMachine implements Peer {
 
   /** Sends an initiation, unless a handshake message went to the peer less than 5 s ago: then when that time is over. */
   #initiate(now: number): void {
-    const identity = this.#host.identity;
-    if (!this.#host.isUp) return;
+    const host = this.#host;
+    if (!host.isUp) return;
     if (this.#initiatedAt !== undefined && now - this.#initiatedAt < REKEY_TIMEOUT) {
       if (!this.#clock.awaitsAnswer) this.#clock.awaitAnswer(this.#initiatedAt);
       return;
     }
     this.#clock.awaitAnswer(now);
     const to = this.#place.nextDestination();
-    if (!identity || !to) return;
+    const { identity: local } = host;
+    if (!local || !to) return;
     this.#endPending();
-    const ephemeral = this.#host.ephemeral();
-    const payload = this.#host.nextTimestamp();
-    const first = writeInitiation({ local: identity, remote: this.remoteStatic, ephemeral, payload });
-    if (!first) return;
-    const senderIndex = this.#host.allocateIndex(this);
-    this.#pending = { ...first.pending, localIndex: senderIndex, sentAt: now };
+    const begun = OwnInitiation.begin({ local, remote: this.remoteStatic, peer: this, host, now });
+    if (!begun) return;
+    this.#pending = begun.initiation;
     this.#initiatedAt = now;
-    const { encryptedPayload: encryptedTimestamp, ...keys } = first.message;
-    this.#send(encodeInitiation({ senderIndex, ...keys, encryptedTimestamp }), to, now);
+    this.#send(begun.message, to, now);
   }
 
   #send(message: Uint8Array, to: Endpoint, now: number): void {
@@ -413,11 +358,9 @@ export class PeerMachine implements Peer {
 
   #accept(answer: Answer, now: number): void {
     if (!this.#pending) return;
-    const { localIndex, state, ephemeral } = this.#pending;
-    state.wipe();
-    ephemeral.wipe();
+    const { localIndex } = this.#pending;
+    this.#pending.taken();
     this.#pending = undefined;
-    this.#reserved = undefined;
     const { keys, remoteIndex } = answer;
     this.#beginSession(keys, { localIndex, remoteIndex, initiator: true, createdAt: now });
     this.#complete();
@@ -429,16 +372,14 @@ export class PeerMachine implements Peer {
     const [sendKey, receiveKey] = made.initiator
       ? [initiatorToResponder, responderToInitiator]
       : [responderToInitiator, initiatorToResponder];
-    this.#keypairs = [...this.#keypairs, made.localIndex];
-    this.#unconfirmedAt = made.initiator ? undefined : made.createdAt;
-    this.#sessionAt = made.createdAt;
+    this.#sessions.begin(made);
     this.#host.emit({ type: 'keypair', peer: this, keypair: { ...made, sendKey, receiveKey } });
     this.#host.sessionBegan(this);
     this.#clock.sessionDerived(made.createdAt);
   }
 
   #complete(): void {
-    this.#unconfirmedAt = undefined;
+    this.#sessions.confirm();
     this.#timers?.handshakeComplete();
     this.#endPending();
     this.#lastHandshake = this.#host.wallClock();
@@ -446,18 +387,9 @@ export class PeerMachine implements Peer {
 
   #endPending(): void {
     this.#timers?.tieEnds();
-    if (this.#reserved)
-      wipe(this.#reserved.keys.initiatorToResponder, this.#reserved.keys.responderToInitiator);
-    this.#reserved = undefined;
     if (!this.#pending) return;
-    this.#pending.state.wipe();
-    this.#pending.ephemeral.wipe();
+    this.#pending.end();
     this.#host.releaseIndex(this.#pending.localIndex);
     this.#pending = undefined;
   }
-}
-
-/** Whole milliseconds below the limit, out of two random bytes. */
-function jitterOf(bytes: Uint8Array): number {
-  return (((bytes[0]! << 8) | bytes[1]!) * REKEY_TIMEOUT_JITTER_MAX) >>> 16;
 }

@@ -5,7 +5,8 @@ import type { KeyPair } from './crypto.ts';
 export interface PeerHost {
   readonly identity: KeyPair | undefined;
   readonly isUp: boolean;
-  random(bytes: number): Uint8Array;
+  /** Random milliseconds, for retries. */
+  jitter(): number;
   /** A key pair of a fresh private key. */
   ephemeral(): KeyPair;
   /** One of a private key that was carried over; it is copied. */
