@@ -22,6 +22,7 @@ import {
   REQUEST,
 } from './native.ts';
 import { randomPool } from './random.ts';
+import { Slots } from './slots.ts';
 import { TimestampFile } from './timestampfile.ts';
 
 /** Handshake messages taken before other work gets its turn, and how many waiting ones are a flood. */
@@ -42,15 +43,6 @@ export interface PeerCounters {
   receivedBytes: number;
 }
 
-/** What the packet loop has of a peer. */
-interface Slot {
-  readonly peer: Peer;
-  readonly number: number;
-  endpoint: Place | undefined;
-  /** A packet waits since before the link was up. */
-  isWaiting: boolean;
-}
-
 export class Tunnel {
   readonly #log: Log;
   readonly #onGone: () => void;
@@ -58,8 +50,7 @@ export class Tunnel {
   readonly #device: Device;
   readonly #timestamps: TimestampFile | undefined;
   readonly #clockSpeed: number;
-  readonly #slots = new Map<string, Slot>();
-  readonly #byNumber = new Map<number, Slot>();
+  readonly #slots = new Slots(() => this.#loop.addPeer());
   readonly #numbers = new Float64Array(6);
   #listenPort = 0;
   #mark = 0;
@@ -118,12 +109,7 @@ export class Tunnel {
       listenPort: this.#listenPort,
       mark: this.#mark,
       isBound: this.#isBound,
-      slots: [...this.#slots.values()].map(({ peer, number, endpoint, isWaiting }) => ({
-        id: peer.id,
-        number,
-        endpoint,
-        isWaiting,
-      })),
+      slots: this.#slots.carry(),
       handshakes: this.#held,
     };
   }
@@ -190,16 +176,16 @@ export class Tunnel {
 
   /** Entries as in `PacketLoop.changeAllowedIps`. */
   changeAllowedIps(peer: Peer, entries: Uint8Array, replace: boolean): void {
-    this.#loop.changeAllowedIps(this.#slotOf(peer).number, entries, replace);
+    this.#loop.changeAllowedIps(this.#slots.of(peer).number, entries, replace);
   }
 
   allowedIps(peer: Peer): Uint8Array {
-    return this.#loop.allowedIps(this.#slotOf(peer).number);
+    return this.#loop.allowedIps(this.#slots.of(peer).number);
   }
 
   /** UDP payload bytes, handshakes included, as the kernel's WireGuard counts them. */
   counters(peer: Peer): PeerCounters {
-    this.#loop.readActivity(this.#slotOf(peer).number, this.#numbers);
+    this.#loop.readActivity(this.#slots.of(peer).number, this.#numbers);
     return {
       sentBytes: this.#numbers[4]! + peer.sentBytes,
       receivedBytes: this.#numbers[5]! + peer.receivedBytes,
@@ -237,18 +223,12 @@ export class Tunnel {
     this.#listenPort = listenPort;
     this.#mark = mark;
     this.#isBound = isBound;
-    for (const { id, number, endpoint, isWaiting } of slots) {
-      const peer = this.#device.peers.get(id);
-      if (!peer) throw new Error('the state of the engine has an endpoint of a peer that is not there');
-      const slot: Slot = { peer, number, endpoint, isWaiting };
-      this.#slots.set(id, slot);
-      this.#byNumber.set(number, slot);
-    }
+    this.#slots.goOn(slots, this.#device.peers);
     for (const { bytes, from } of handshakes) this.#held.push({ bytes: Uint8Array.from(bytes), from });
   }
 
   #tell(number: number, bits: number): void {
-    const slot = this.#byNumber.get(number);
+    const slot = this.#slots.at(number);
     if (!slot) return;
     if (!this.#isBound) {
       slot.isWaiting ||= (bits & EDGE.staged) !== 0;
@@ -310,7 +290,7 @@ export class Tunnel {
     this.#isBound = true;
     this.#log.verbose(`Listening on UDP port ${this.#listenPort}`);
     this.change((device, now) => device.setUp(true, now));
-    for (const slot of this.#slots.values()) {
+    for (const slot of this.#slots.all()) {
       if (slot.isWaiting) this.change((device, now) => device.handleTraffic(slot.peer, 'staged', now));
       slot.isWaiting = false;
     }
@@ -339,7 +319,7 @@ export class Tunnel {
   }
 
   #handle(event: DeviceEvent): void {
-    const slot = this.#slotOf(event.peer);
+    const slot = this.#slots.of(event.peer);
     if (event.type === 'keypair') {
       this.#loop.installKeypair(slot.number, event.keypair);
       event.keypair.sendKey.fill(0);
@@ -361,22 +341,12 @@ export class Tunnel {
       this.#loop.watch(slot.number, EDGE[event.edge], event.after);
     } else {
       this.#loop.removePeer(slot.number);
-      this.#slots.delete(slot.peer.id);
-      this.#byNumber.delete(slot.number);
+      this.#slots.delete(slot);
     }
   }
 
-  #slotOf(peer: Peer): Slot {
-    const known = this.#slots.get(peer.id);
-    if (known?.peer === peer) return known;
-    const slot: Slot = { peer, number: this.#loop.addPeer(), endpoint: undefined, isWaiting: false };
-    this.#slots.set(peer.id, slot);
-    this.#byNumber.set(slot.number, slot);
-    return slot;
-  }
-
   #activityOf(peer: Peer): Activity {
-    const slot = this.#slotOf(peer);
+    const slot = this.#slots.of(peer);
     slot.endpoint = this.#loop.takeRoamed(slot.number) ?? slot.endpoint;
     this.#loop.readActivity(slot.number, this.#numbers);
     const [lastSent = 0, lastReceived = 0, unansweredSince = 0, unacknowledgedSince = 0] = this.#numbers;
