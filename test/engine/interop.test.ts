@@ -1,8 +1,9 @@
 /** With wireguard-go as the other side: it knows nothing of this code. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { ENGINE, endpointOf, Pair, until, WIREGUARD_GO, wg } from './pair.ts';
+import { ENGINE, endpointOf, exited, Pair, until, WIREGUARD_GO, wg } from './pair.ts';
 import { transfer } from './transfer.ts';
 
 describe('with wireguard-go', () => {
@@ -48,5 +49,50 @@ describe('with wireguard-go', () => {
     left.configure(right, { endpoint: endpointOf(right) });
     left.bringUp();
     await until('traffic', () => left.ping(right.inner4, 1) === 1, 3);
+  });
+
+  test('under a flood it takes our cookie, and comes back with it', { timeout: 120_000 }, async () => {
+    await using pair = new Pair();
+    const { left, right } = pair;
+    await Promise.all([left.start(ENGINE), right.start(['env', 'LOG_LEVEL=verbose', ...WIREGUARD_GO])]);
+    let log = '';
+    for (const output of [right.process.stdout, right.process.stderr])
+      output?.on('data', chunk => {
+        log += chunk;
+      });
+    left.configure(right);
+    left.bringUp();
+    right.bringUp();
+    const flood = right.spawn(
+      process.execPath,
+      join(import.meta.dirname, 'flood.ts'),
+      left.outer4,
+      String(left.port),
+      Buffer.from(left.keys.publicKey, 'base64').toString('hex'),
+    );
+    try {
+      await until('cookies are asked for', async () => {
+        return ((await left.statistics())['handshake_drop_cookieRequired'] ?? 0) > 100;
+      });
+      const begin = () => right.configure(left, { endpoint: endpointOf(left), persistentKeepalive: 600 });
+      begin();
+      await until(
+        'a cookie, and a response after it',
+        () => {
+          if (/Receiving cookie response.*Received handshake response/s.test(log)) return true;
+          // The flood stood still for so long that no cookie was asked for.
+          if (log.includes('Received handshake response')) {
+            log = '';
+            begin();
+          }
+          return false;
+        },
+        90,
+      );
+      assert.equal(right.ping(left.inner4, 1), 1);
+    } finally {
+      flood.kill('SIGKILL');
+      await exited(flood);
+    }
   });
 });
