@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace pellicle {
 namespace {
@@ -41,6 +42,18 @@ LinkWatch::News LinkWatch::read() {
   // Also when messages were lost (ENOBUFS): then nobody knows which.
   while (recv(routes_, buffer, sizeof buffer, MSG_DONTWAIT) > 0 || errno == ENOBUFS) news.routes = true;
   readLinks(news);
+  return news;
+}
+
+LinkWatch::News LinkWatch::lookAgain() {
+  News news;
+  if (links_ >= 0) {
+    close(std::exchange(links_, -1));
+    return news;
+  }
+  const LinkState before = state_;
+  news.gone = !follow();
+  news.link = news.gone || before.up != state_.up || before.mtu != state_.mtu;
   return news;
 }
 
@@ -84,17 +97,15 @@ bool LinkWatch::isElsewhere() const {
 bool LinkWatch::follow() {
   ifreq request{};
   if (ioctl(tun_, TUNGETIFF, &request) != 0) return false;
+  away_ = isElsewhere();
+  closeIfOpen(std::exchange(links_, -1));
   const int there = ioctl(tun_, TUNGETDEVNETNS);
   // Without the right to look, the device is served as it was last seen.
   if (there < 0) return true;
   if (home_ >= 0 && setns(there, CLONE_NEWNET) == 0) {
-    const int links = netlinkMonitor(kLinks);
-    if (links >= 0) {
-      closeIfOpen(links_);
-      links_ = links;
-      index_ = if_nametoindex(request.ifr_name);
-      queryLink(index_, state_);
-    }
+    links_ = netlinkMonitor(kLinks);
+    index_ = if_nametoindex(request.ifr_name);
+    queryLink(index_, state_);
     setns(home_, CLONE_NEWNET);
   }
   close(there);

@@ -26,10 +26,18 @@ class LinkWatch {
   int linkFd() const { return links_; }
   int routeFd() const { return routes_; }
   LinkState state() const { return state_; }
+  // How long to poll(2), in milliseconds: -1 is without end. When nothing came for so long, look again.
+  int patience() const { return !away_ ? -1 : links_ < 0 ? kBlindMs : kAgainMs; }
   // Takes all that waits.
   News read();
+  // The socket that watches the device in another namespace keeps that alive: this lets go of it, or has a new one when the
+  // kernel had time to free what it holds.
+  News lookAgain();
 
  private:
+  static constexpr int kAgainMs = 1000;
+  static constexpr int kBlindMs = 50;
+
   void readLinks(News& news);
   bool isElsewhere() const;
   // The device left the namespace that is watched. False when it is in none.
@@ -39,6 +47,7 @@ class LinkWatch {
   int home_ = -1;
   int links_ = -1;
   int routes_ = -1;
+  bool away_ = false;  // the device is in another namespace than ours
   unsigned index_;
   LinkState state_;
 };

@@ -236,9 +236,9 @@ void Loop::watch(Peer& peer, Edge edge, int64_t after) {
 void Loop::watchLink() {
   while (!stopping_) {
     pollfd waiting[] = {{watchSignal_.fd(), POLLIN, 0}, {linkWatch_.linkFd(), POLLIN, 0}, {linkWatch_.routeFd(), POLLIN, 0}};
-    poll(waiting, 3, -1);
+    const int ready = poll(waiting, 3, linkWatch_.patience());
     if (stopping_) return;
-    const LinkWatch::News news = linkWatch_.read();
+    const LinkWatch::News news = ready == 0 ? linkWatch_.lookAgain() : linkWatch_.read();
     if (news.link) {
       linkUp_ = linkWatch_.state().up;
       mtu_ = linkWatch_.state().mtu;
