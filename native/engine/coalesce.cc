@@ -68,6 +68,8 @@ void Coalescer::commit(size_t length) {
     std::memmove(packet(), aside, length);
   }
   begin(length);
+  // It waits for nobody.
+  if (!open_) flush();
 }
 
 void Coalescer::flush() {

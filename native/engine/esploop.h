@@ -22,6 +22,7 @@
 #include "signal.h"
 #include "statelock.h"
 #include "tun.h"
+#include "tunwatch.h"
 
 namespace pellicle {
 
@@ -111,6 +112,7 @@ class EspLoop {
   std::mutex probesMutex_;
   std::vector<uint32_t> probes_;
 
+  TunWatch tunWatch_;
   Signal sendSignal_;
   Signal receiveSignal_;
   std::unique_ptr<EspSender> sending_;  // while the threads run

@@ -18,8 +18,12 @@ constexpr uint8_t kNatKeepalive = 0xff;
 EspReceiver::EspReceiver(EspLoop& loop) : loop_(loop), coalescer_(&EspReceiver::write, this) {}
 
 void EspReceiver::run() {
+  TunWatch& watch = loop_.tunWatch_;
   listen();
   while (!loop_.stopping_) {
+    const bool watches = watch.by() != TunWatch::kSender;
+    pollfd& tun = waiting_[1];
+    tun.fd = watches ? loop_.tun_.fd : -1;
     poll(waiting_.data(), waiting_.size(), -1);
     if (waiting_[0].revents != 0) {
       loop_.receiveSignal_.clear();
@@ -27,23 +31,33 @@ void EspReceiver::run() {
       continue;
     }
     const std::shared_lock lock(loop_.state_);
-    now_ = loop_.clock_.now();
-    last_ = nullptr;
-    delivered_ = 0;
-    if (waiting_[1].revents != 0) receiveRaw(waiting_[1].fd, false);
-    if (waiting_[2].revents != 0) receiveRaw(waiting_[2].fd, true);
-    for (size_t i = 3; i < waiting_.size(); i++) {
-      if (waiting_[i].revents != 0) receiveUdp(waiting_[i].fd, sockets_->udp[(i - 3) / 2]->port);
-    }
-    coalescer_.flush();
-    loop_.drops_.count(EspDrop::kTunWriteFailed, coalescer_.takeFailed());
-    if (delivered_ == 1) loop_.sending_->answer();
+    bool few = receive();
+    if (few && (delivered_ == 1 || tun.revents != 0)) few = loop_.sending_->answer();
+    // Also when the device was deleted: what is left to do then is the sender's.
+    if (watches && (!few || (tun.revents & (POLLERR | POLLNVAL)) != 0)) watch.give(TunWatch::kSender, loop_.sendSignal_);
   }
+}
+
+bool EspReceiver::receive() {
+  now_ = loop_.clock_.now();
+  last_ = nullptr;
+  packets_ = 0;
+  delivered_ = 0;
+  if (waiting_[2].revents != 0) receiveRaw(waiting_[2].fd, false);
+  if (waiting_[3].revents != 0) receiveRaw(waiting_[3].fd, true);
+  for (size_t i = kFirstUdp; i < waiting_.size(); i++) {
+    if (waiting_[i].revents != 0) receiveUdp(waiting_[i].fd, sockets_->udp[(i - kFirstUdp) / 2]->port);
+  }
+  coalescer_.flush();
+  loop_.drops_.count(EspDrop::kTunWriteFailed, coalescer_.takeFailed());
+  const bool few = packets_ <= TunWatch::kFew;
+  if (!few) loop_.tunWatch_.busy(now_);
+  return few;
 }
 
 void EspReceiver::listen() {
   sockets_ = loop_.sockets();
-  waiting_ = {{loop_.receiveSignal_.fd(), POLLIN, 0}, {sockets_->raw4, POLLIN, 0}, {sockets_->raw6, POLLIN, 0}};
+  waiting_ = {{loop_.receiveSignal_.fd(), POLLIN, 0}, {-1, POLLIN, 0}, {sockets_->raw4, POLLIN, 0}, {sockets_->raw6, POLLIN, 0}};
   for (const auto& udp : sockets_->udp) {
     waiting_.push_back({udp->v4, POLLIN, 0});
     waiting_.push_back({udp->v6, POLLIN, 0});
@@ -82,6 +96,7 @@ void EspReceiver::receiveUdp(int fd, uint16_t port) {
 }
 
 void EspReceiver::handle(uint8_t* packet, size_t length, EspId& id, uint16_t port) {
+  packets_++;
   if (length < kEspHeader) return count(nullptr, EspDrop::kInHeader);
   id.spi = loadBig32(packet);
   InboundSa* sa = find(id, port);

@@ -22,7 +22,11 @@ class EspReceiver {
  private:
   static constexpr int kTrainsAtOnce = 16;
 
+  static constexpr size_t kFirstUdp = 4;  // of what is waited for: signal, TUN, raw sockets, then UDP ones in pairs
+
   void listen();
+  // All that waits; whether that was little.
+  bool receive();
   void receiveRaw(int fd, bool v6);
   void receiveUdp(int fd, uint16_t port);
   // `id` has no SPI yet. `port` is ours of RFC 3948, or 0.
@@ -38,7 +42,8 @@ class EspReceiver {
   Arrival arrival_;
   RawArrival raw_;
   InboundSa* last_ = nullptr;  // the one of the packet before, in this batch
-  size_t delivered_ = 0;       // packets for the TUN, of this batch
+  int packets_ = 0;    // of this batch
+  int delivered_ = 0;  // those for the TUN
   int64_t now_ = 0;
 };
 

@@ -20,32 +20,43 @@ EspSender::EspSender(EspLoop& loop)
       sealed_(new uint8_t[kRoom]()) {}
 
 void EspSender::run() {
-  pollfd waiting[] = {{loop_.sendSignal_.fd(), POLLIN, 0}, {loop_.tun_.fd, POLLIN, 0}};
+  TunWatch& watch = loop_.tunWatch_;
   while (!loop_.stopping_) {
+    const bool watches = watch.by() == TunWatch::kSender && !gone_;
+    pollfd waiting[] = {{loop_.sendSignal_.fd(), POLLIN, 0}, {watches ? loop_.tun_.fd : -1, POLLIN, 0}};
     poll(waiting, 2, -1);
     if (waiting[0].revents != 0) loop_.sendSignal_.clear();
     const std::shared_lock lock(loop_.state_);
     const std::lock_guard turn(turn_);
     now_ = loop_.clock_.now();
     sendProbes();
-    for (int reads = 0; reads < kReadsAtOnce && readOne(); reads++) {
-    }
-    flush();
+    takeTurn(kReadsAtOnce);
     if ((waiting[1].revents & (POLLERR | POLLNVAL)) != 0) {
-      // The device was deleted. There is nothing more to read, ever.
+      // There is nothing more to read, ever.
       loop_.gone_ = true;
       loop_.wake_();
-      waiting[1].fd = -1;
+      gone_ = true;
+    } else if (watches && watch.quiet(now_)) {
+      watch.give(watch.deliverer(), loop_.receiveSignal_);
     }
   }
 }
 
-void EspSender::answer() {
+bool EspSender::answer() {
   const std::unique_lock turn(turn_, std::try_to_lock);
-  if (!turn) return;
+  if (!turn) return false;
   now_ = loop_.clock_.now();
-  readOne();
+  return takeTurn(TunWatch::kFew + 1);
+}
+
+bool EspSender::takeTurn(int most) {
+  split_ = false;
+  int packets = 0;
+  while (packets < most && readOne()) packets++;
   flush();
+  const bool few = packets <= TunWatch::kFew && !split_;
+  if (!few) loop_.tunWatch_.busy(now_);
+  return few;
 }
 
 bool EspSender::readOne() {
@@ -54,6 +65,7 @@ bool EspSender::readOne() {
   Offload offload;
   if (static_cast<size_t>(received) <= sizeof offload) return true;
   std::memcpy(&offload, packet() - sizeof offload, sizeof offload);
+  split_ |= offload.type != Offload::kNone;
   handle(offload, packet(), static_cast<size_t>(received) - sizeof offload);
   return true;
 }

@@ -18,7 +18,7 @@ class EspSender {
   void run();
 
   // As Sender::answer.
-  void answer();
+  bool answer();
 
  private:
   // Datagrams of one SA, all of `segment` bytes but the last.
@@ -32,6 +32,8 @@ class EspSender {
   static constexpr int kReadsAtOnce = 64;
   static constexpr size_t kRoom = 131'072;
 
+  // Reads up to so many packets and sends them; whether they were few.
+  bool takeTurn(int most);
   // False when nothing waits.
   bool readOne();
   void handle(const Offload& offload, uint8_t* packet, size_t length);
@@ -49,6 +51,8 @@ class EspSender {
   std::unique_ptr<uint8_t[]> sealed_;
   size_t length_ = 0;  // of what is sealed and not sent
   Train train_;
+  bool gone_ = false;   // the device was deleted
+  bool split_ = false;  // a super-packet came in this turn
   RawBatch raw_;
   int rawFd_ = -1;
   int64_t now_ = 0;

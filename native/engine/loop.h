@@ -25,6 +25,7 @@
 #include "statelock.h"
 #include "threads.h"
 #include "tun.h"
+#include "tunwatch.h"
 #include "udp.h"
 
 namespace pellicle {
@@ -135,6 +136,7 @@ class Loop {
   std::mutex requestsMutex_;
   std::vector<uint32_t> requests_;
 
+  TunWatch tunWatch_;
   Signal sendSignal_;
   Signal receiveSignals_[2];
   Signal watchSignal_;

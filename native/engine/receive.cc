@@ -13,23 +13,41 @@ Receiver::Receiver(Loop& loop, bool v6)
     : loop_(loop), v6_(v6), signal_(loop.receiveSignals_[v6]), coalescer_(&Receiver::write, this) {}
 
 void Receiver::run() {
+  TunWatch& watch = loop_.tunWatch_;
   std::shared_ptr<UdpSockets> sockets = loop_.sockets();
   while (!loop_.stopping_) {
     const int fd = sockets ? (v6_ ? sockets->v6 : sockets->v4) : -1;
-    pollfd waiting[] = {{signal_.fd(), POLLIN, 0}, {fd, POLLIN, 0}};
-    poll(waiting, 2, -1);
+    const bool watches = watch.by() == v6_;
+    pollfd waiting[] = {{signal_.fd(), POLLIN, 0}, {fd, POLLIN, 0}, {watches ? loop_.tun_.fd : -1, POLLIN, 0}};
+    poll(waiting, 3, -1);
     if (waiting[0].revents != 0) {
       signal_.clear();
       sockets = loop_.sockets();
       continue;
     }
     const std::shared_lock lock(loop_.state_);
-    delivered_ = 0;
-    for (int trains = 0; trains < kTrainsAtOnce && receiveTrain(fd, arrival_); trains++) handleTrain();
-    coalescer_.flush();
-    loop_.drops_.count(Drop::kTunWriteFailed, coalescer_.takeFailed());
-    if (delivered_ == 1) loop_.sending_->answer();
+    bool few = waiting[1].revents == 0 || receive(fd);
+    if (few && (delivered_ == 1 || waiting[2].revents != 0)) few = loop_.sending_->answer();
+    // Also when the device was deleted: what is left to do then is the sender's.
+    if (watches && (!few || (waiting[2].revents & (POLLERR | POLLNVAL)) != 0)) {
+      watch.give(TunWatch::kSender, loop_.sendSignal_);
+    }
   }
+}
+
+bool Receiver::receive(int fd) {
+  delivered_ = 0;
+  int trains = 0;
+  while (trains < kTrainsAtOnce && receiveTrain(fd, arrival_)) {
+    trains++;
+    handleTrain();
+  }
+  coalescer_.flush();
+  loop_.drops_.count(Drop::kTunWriteFailed, coalescer_.takeFailed());
+  if (delivered_ > 0) loop_.tunWatch_.delivered(v6_);
+  const bool few = trains <= TunWatch::kFew && delivered_ <= TunWatch::kFew;
+  if (!few) loop_.tunWatch_.busy(now_);
+  return few;
 }
 
 void Receiver::handleTrain() {

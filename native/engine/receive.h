@@ -17,6 +17,8 @@ class Receiver {
  private:
   static constexpr int kTrainsAtOnce = 16;
 
+  // All that waits; whether that was little.
+  bool receive(int fd);
   void handleTrain();
   void handleDatagram(uint8_t* datagram, size_t length);
   void handleData(uint8_t* datagram, size_t length);
@@ -32,7 +34,7 @@ class Receiver {
   Coalescer coalescer_;
   Arrival arrival_;
   Peer* followed_ = nullptr;  // whose endpoint this train has been compared with
-  size_t delivered_ = 0;      // packets for the TUN, of this batch
+  int delivered_ = 0;         // packets for the TUN, of this batch
   int64_t now_ = 0;
 };
 

@@ -29,31 +29,43 @@ Sender::Sender(Loop& loop)
       sealedBuffer_(new uint8_t[Aead::kFront + kMaxTrain + Aead::kBack]()) {}
 
 void Sender::run() {
-  pollfd waiting[] = {{loop_.sendSignal_.fd(), POLLIN, 0}, {loop_.tun_.fd, POLLIN, 0}};
+  TunWatch& watch = loop_.tunWatch_;
   while (!loop_.stopping_) {
+    const bool watches = watch.by() == TunWatch::kSender && !gone_;
+    pollfd waiting[] = {{loop_.sendSignal_.fd(), POLLIN, 0}, {watches ? loop_.tun_.fd : -1, POLLIN, 0}};
     poll(waiting, 2, -1);
     if (waiting[0].revents != 0) loop_.sendSignal_.clear();
     const std::shared_lock lock(loop_.state_);
     const std::lock_guard turn(turn_);
     now_ = loop_.clock_.now();
     handleRequests();
-    for (int reads = 0; reads < kReadsAtOnce && readOne(); reads++) {
-    }
-    flush();
+    takeTurn(kReadsAtOnce);
     if ((waiting[1].revents & (POLLERR | POLLNVAL)) != 0) {
-      // The device was deleted. There is nothing more to read, ever.
+      // There is nothing more to read, ever.
       loop_.outbox_.tellLink(true);
-      waiting[1].fd = -1;
+      gone_ = true;
+    } else if (watches && watch.quiet(now_)) {
+      const int receiver = watch.deliverer();
+      watch.give(receiver, loop_.receiveSignals_[receiver]);
     }
   }
 }
 
-void Sender::answer() {
+bool Sender::answer() {
   const std::unique_lock turn(turn_, std::try_to_lock);
-  if (!turn) return;
+  if (!turn) return false;
   now_ = loop_.clock_.now();
-  readOne();
+  return takeTurn(TunWatch::kFew + 1);
+}
+
+bool Sender::takeTurn(int most) {
+  split_ = false;
+  int packets = 0;
+  while (packets < most && readOne()) packets++;
   flush();
+  const bool few = packets <= TunWatch::kFew && !split_;
+  if (!few) loop_.tunWatch_.busy(now_);
+  return few;
 }
 
 bool Sender::readOne() {
@@ -63,6 +75,7 @@ bool Sender::readOne() {
   Offload offload;
   if (static_cast<size_t>(received) <= sizeof offload) return true;
   std::memcpy(&offload, packet - sizeof offload, sizeof offload);
+  split_ |= offload.type != Offload::kNone;
   handle(offload, packet, static_cast<size_t>(received) - sizeof offload);
   return true;
 }

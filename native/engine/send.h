@@ -16,9 +16,9 @@ class Sender {
   explicit Sender(Loop& loop);
   void run();
 
-  // For another thread, which has just written one packet to the TUN: what the kernel answered it with by itself (an echo, an
-  // acknowledgement) goes out now, before the thread that waits for it is awake. Under the shared lock of the state.
-  void answer();
+  // For a receiving thread, under the shared lock of the state: sends what waits in the TUN, if that is little. False when it
+  // is more, or the sending thread is at it.
+  bool answer();
 
  private:
   // Datagrams of one keypair, all of `segment` bytes but the last.
@@ -33,6 +33,8 @@ class Sender {
 
   static constexpr int kReadsAtOnce = 64;
 
+  // Reads up to so many packets and sends them; whether they were few.
+  bool takeTurn(int most);
   // False when nothing waits.
   bool readOne();
   void handle(const Offload& offload, uint8_t* packet, size_t length);
@@ -51,6 +53,8 @@ class Sender {
   std::unique_ptr<uint8_t[]> buffer_;
   std::unique_ptr<uint8_t[]> sealedBuffer_;
   Train train_;
+  bool gone_ = false;   // the device was deleted
+  bool split_ = false;  // a super-packet came in this turn
   int64_t now_ = 0;
   std::mutex turn_;  // who holds it reads the TUN, seals and sends: packets of a flow stay in order
 };

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { ENGINE, exited, until } from '../engine/pair.ts';
 import { transfer } from '../engine/transfer.ts';
 import { Loopback } from './loopback.ts';
+import { World } from './world.ts';
 
 /** The greatest device MTU that the public script tries: 34816 less what 1500 leaves for the tunnel. */
 const BIG_MTU = 34_816 - 80;
@@ -22,6 +23,17 @@ describe('a device that was moved away from its sockets', () => {
     left.place.ip('link', 'del', left.wg.device);
     await until('the engine ends', () => left.wg.process.exitCode === 0);
   });
+});
+
+test('a namespace that only the engine knows of ends, and with it the device in it and the engine', async () => {
+  await using world = new World();
+  const sockets = world.place();
+  const home = world.place();
+  const wg = await world.engine(sockets, home);
+  home.ip('link', 'set', wg.device, 'up');
+  await until('the port is taken', () => sockets.run('ss', '-Hlun') !== '');
+  world.remove(home);
+  await until('the engine ends', () => wg.process.exitCode === 0);
 });
 
 test('a device that was moved away is served by the engine that takes over, too', async () => {

@@ -150,6 +150,11 @@ export class World implements AsyncDisposable {
     return place;
   }
 
+  remove(place: Place): void {
+    ip('netns', 'del', place.netns);
+    this.#places.splice(this.#places.indexOf(place), 1);
+  }
+
   /** A veth pair, up, named alike at both ends. */
   join(name: string, left: Place, right: Place): void {
     left.ip('link', 'add', name, 'type', 'veth', 'peer', 'name', name, 'netns', right.netns);
