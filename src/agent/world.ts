@@ -4,9 +4,9 @@ import type { KubeClient } from '../kube/client.ts';
 import { Reflector } from '../kube/reflector.ts';
 import { CILIUMNODES, type CiliumNode, CONFIGMAPS, type ConfigMap, NODES, type Node } from '../kube/types.ts';
 import type { Rtnetlink } from '../linux/rtnetlink.ts';
-import { type AgentConfig, type ConfigData, optsOut, parseConfig } from '../model/config.ts';
+import { type AgentConfig, type ConfigData, families, optsOut, parseConfig } from '../model/config.ts';
 import { isOwnDevice } from '../model/names.ts';
-import { addressOf, familyOf, prefixOf } from '../model/net.ts';
+import { addressOf, type Family, familyOf, prefixOf } from '../model/net.ts';
 import { selects } from '../model/selector.ts';
 import type { SelfNode } from '../model/snapshot.ts';
 import type { Log } from './log.ts';
@@ -128,7 +128,7 @@ export class World {
     const { nodeName } = this.#options;
     return new WorldError(
       ipam === 'kubernetes'
-        ? `Node ${nodeName} has no spec.podCIDRs: start kube-controller-manager with --allocate-node-cidrs, or install with ipam.mode=cluster-pool`
+        ? `Node ${nodeName} has no spec.podCIDRs of a family that is enabled: start kube-controller-manager with --allocate-node-cidrs, or install with ipam.mode=cluster-pool`
         : `CiliumNode ${nodeName} has no spec.ipam.podCIDRs yet: the operator allocates them`,
     );
   }
@@ -139,18 +139,23 @@ export class World {
       config.ipam === 'kubernetes'
         ? (spec?.podCIDRs ?? (spec?.podCIDR ? [spec.podCIDR] : []))
         : (this.ownCiliumNode()?.spec.ipam?.podCIDRs ?? []);
-    return listed.map(text => {
-      const prefix = prefixOf(text);
-      if (prefix === undefined)
-        throw new WorldError(`the pod CIDR "${text}" of ${node.metadata.name} is no CIDR`);
-      return prefix;
-    });
+    return podCIDRsOf(listed, families(config), node.metadata.name);
   }
 }
 
 /** Not possible yet, for a reason that lies in the cluster's objects. */
 export class WorldError extends Error {
   override readonly name = 'WorldError';
+}
+
+/** Those of the families that are switched on: a node of a dual-stack cluster has a pod CIDR of either. */
+export function podCIDRsOf(listed: string[], on: Family[], nodeName: string): string[] {
+  const prefixes = listed.map(text => {
+    const prefix = prefixOf(text);
+    if (prefix === undefined) throw new WorldError(`the pod CIDR "${text}" of ${nodeName} is no CIDR`);
+    return prefix;
+  });
+  return prefixes.filter(prefix => on.includes(familyOf(prefix)));
 }
 
 /** InternalIPs, v4 first. */
