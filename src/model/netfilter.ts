@@ -33,7 +33,8 @@ export interface NftInput {
 }
 
 /**
- * - A pod speaks with its own addresses, or not at all; and it speaks to no vxlan, of no node.
+ * - A pod speaks with its own addresses, or not at all; and it speaks to no vxlan, of no node. It neither sends nor gets
+ *   anything of an address family that is switched off.
  * - With encryption on, nothing comes to a pod straight off the wire: pods of other nodes, and the nodes themselves, send
  *   through the tunnel, and answers to what left the cluster come to the node's address. (The rule that refuses the
  *   pods' addresses there stands beside this, should somebody flush nftables.)
@@ -53,12 +54,14 @@ export function netfilter(input: NftInput): NftPlan {
   const wire = guarded ? cluster : [];
   const arriving = block([
     ...NO_SPOOFING,
+    ...unused(input, 'iifname'),
     ...noForeignVxlan(input),
     ...wire.map(cidr => `${onTheWire('iifname')} ${forPods(cidr)}`),
     ...espArrives(input),
     ...(clear ? [] : [`iifname "${VXLAN_DEVICE}" drop`]),
   ]);
   const guard = block([
+    ...unused(input, 'oifname'),
     ...wire.map(cidr => `${onTheWire('oifname')} ${forPods(cidr)}`),
     ...(clear
       ? []
@@ -96,15 +99,22 @@ const NO_SPOOFING = [
   'iifname "lxc*" ip6 saddr != :: ip6 saddr != fe80::/10 fib saddr . iif oif eq 0 drop',
 ];
 
+/** Pods from before a family was switched off have their addresses still, and no route or rule knows of these. */
+function unused({ config }: NftInput, device: 'iifname' | 'oifname'): string[] {
+  const on = families(config);
+  return ([4, 6] as const)
+    .filter(family => !on.includes(family))
+    .map(family => `${device} "lxc*" meta nfproto ${protocolOf(family)} drop`);
+}
+
 /** Whoever reaches the UDP port of vxlan is taken for a node: it must not be a pod, neither here nor through a tunnel. */
 function noForeignVxlan({ config, cluster }: NftInput): string[] {
   const to = `udp dport ${config.tunnelPort}`;
   return [
     ...['lxc*', ...TUNNELS].map(device => `iifname "${device}" ${to} fib daddr type local drop`),
     ...families(config).map(family => {
-      const protocol = family === 4 ? 'ipv4' : 'ipv6';
       const outside = ofFamily(cluster, family).map(cidr => `${ip(family)} daddr != ${cidr} `);
-      return `iifname "lxc*" meta nfproto ${protocol} ${outside.join('')}${to} drop`;
+      return `iifname "lxc*" meta nfproto ${protocolOf(family)} ${outside.join('')}${to} drop`;
     }),
   ];
 }
@@ -157,6 +167,10 @@ function block(lines: string[]): string {
 
 function ip(family: Family): 'ip' | 'ip6' {
   return family === 4 ? 'ip' : 'ip6';
+}
+
+function protocolOf(family: Family): 'ipv4' | 'ipv6' {
+  return family === 4 ? 'ipv4' : 'ipv6';
 }
 
 function hex(value: number): string {

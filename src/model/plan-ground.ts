@@ -179,9 +179,8 @@ function sysctlsOf(scope: Scope, tunnels: string[]): Ground['sysctls'] {
       // Any way back will do: while the cluster moves, a peer may send by another tunnel than this node does.
       sysctl(`ipv4/conf/${device}/rp_filter`, tunnels.includes(device) ? 2 : 0),
       // No link-local address of its own: nothing crosses the tunnel before a pod sends something.
-      config.ipv6
-        ? sysctl(`ipv6/conf/${device}/addr_gen_mode`, 1)
-        : sysctl(`ipv6/conf/${device}/disable_ipv6`, 1),
+      ...(config.ipv6 ? [sysctl(`ipv6/conf/${device}/addr_gen_mode`, 1)] : []),
+      sysctl(`ipv6/conf/${device}/disable_ipv6`, config.ipv6 ? 0 : 1),
     ]),
     // The way back of ESP is that of what bears its mark.
     ...(scope.uses.ipsec ? [sysctl(`ipv4/conf/${names.VXLAN_DEVICE}/src_valid_mark`, 1)] : []),

@@ -394,3 +394,16 @@ function of(data: ConfigData, nodes: NodeObject[], node = self, plane?: Plane): 
     plane ?? restingPlane(nodes, epoch[config.encryption]),
   );
 }
+
+test('of an address family that is off no pod sends or gets anything, and the devices have none of it', () => {
+  const at = (ipv6: boolean) =>
+    of({ 'enable-wireguard': 'true', 'enable-ipv6': String(ipv6) }, [peer()]).ground;
+  const off = at(false);
+  for (const side of ['iifname', 'oifname'])
+    assert.ok(off.nft.script.includes(`${side} "lxc*" meta nfproto ipv6 drop\n`), side);
+  assert.ok(!off.nft.script.includes('nfproto ipv4 drop'));
+  assert.ok(!at(true).nft.script.includes('"lxc*" meta nfproto ipv6 drop'));
+  const disabled = (ground: NodePlan['ground']) =>
+    ground.sysctls.find(({ key }) => key === 'net/ipv6/conf/cilium_wg0/disable_ipv6')?.value;
+  assert.deepEqual([disabled(off), disabled(at(true))], ['1', '0']);
+});

@@ -53,6 +53,8 @@ export class PairNode {
   readonly holder = new Holder(['/run']);
   readonly #index: number;
   readonly #onlyIPv6: boolean;
+  /** As the configuration says; what is made by the next `apply` goes by it. */
+  ipv6 = true;
   readonly #privateKey = randomBytes(32);
   #engine: ChildProcess | undefined;
   #drivers: ReturnType<PairNode['makeDrivers']> | undefined;
@@ -149,12 +151,13 @@ export class PairNode {
       'enable-wireguard': String(encryption === 'wireguard'),
       'enable-ipsec': String(encryption === 'ipsec'),
       'enable-ipv4': String(!this.#onlyIPv6),
-      'enable-ipv6': 'true',
+      'enable-ipv6': String(this.ipv6),
     }) as { config: AgentConfig };
-    const clusterPodCIDRs = ['10.244.0.0/16', 'fd00:10:244::/56'];
+    const isOn = (cidr: string) => this.ipv6 || !cidr.includes(':');
+    const clusterPodCIDRs = ['10.244.0.0/16', 'fd00:10:244::/56'].filter(isOn);
     return plan(
       { config: parsed.config, clusterPodCIDRs, nodes: [peer.object()] },
-      this.self,
+      { ...this.self, podCIDRs: this.self.podCIDRs.filter(isOn) },
       planeOf(peer.name, ways),
     );
   }
