@@ -25,6 +25,7 @@ class Bench {
   own: Advertisement | undefined;
   peer = says(THEIRS!, KEY);
   refusesToWrite = false;
+  refusesToApply = false;
   readonly epochs = new Epochs({
     failpoint: name => this.failpoints.push(name),
     again: () => this.again++,
@@ -40,6 +41,7 @@ class Bench {
     };
     await this.epochs.step(sight, TIMING, {
       apply: async plane => {
+        if (this.refusesToApply) throw new Error('no device');
         this.plane = plane;
         this.events.push(
           `opens ${plane.opens.length} seals ${plane.seals.map(({ epoch }) => epoch.slice(0, 7))}`,
@@ -114,6 +116,22 @@ test('an API that is away keeps nothing else from being done, and is told of', a
   await assert.rejects(bench.round(KEY), /no API/);
   assert.ok(!bench.events.some(event => event.startsWith('says')));
   bench.refusesToWrite = false;
+  await bench.round(KEY);
+  assert.deepEqual(bench.own?.opens, [KEY]);
+});
+
+test('what keeps failing is tried again at the pauses of who calls', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const bench = new Bench();
+  bench.refusesToApply = true;
+  await assert.rejects(bench.round(KEY), /no device/);
+  await assert.rejects(bench.round(KEY), /no device/);
+  bench.again = 0;
+  t.mock.timers.tick(3_600_000);
+  assert.equal(bench.again, 0);
+  bench.refusesToApply = false;
+  await bench.round(KEY);
+  await bench.round(KEY);
   await bench.round(KEY);
   assert.deepEqual(bench.own?.opens, [KEY]);
 });

@@ -84,11 +84,11 @@ export class Epochs {
     this.#memory = decision.memory;
     this.#state = { decision, sight, before: sight.plane, after: applyTo(sight.plane, decision) };
     this.#await(decision);
-    let isWritten = false;
+    let outcome: Outcome = 'failed';
     try {
-      isWritten = await this.#carryOut(this.#state, hands);
+      outcome = (await this.#carryOut(this.#state, hands)) ? 'written' : 'overtaken';
     } finally {
-      this.#sleep(decision, isWritten);
+      this.#sleep(decision, outcome);
     }
     return this.#state;
   }
@@ -157,16 +157,17 @@ export class Epochs {
     for (const { peer, epoch } of open) if (epoch === 'wireguard') this.#awaited.add(peer);
   }
 
-  /** One step leads to the next; a step that came to nothing is not tried without a pause. */
-  #sleep({ open, close, seal, probe, clear, advertise, wakeAt }: Decision, isWritten: boolean): void {
+  /** One step leads to the next; a step that came to nothing is not tried without a pause, and what failed at the caller's. */
+  #sleep({ open, close, seal, probe, clear, advertise, wakeAt }: Decision, outcome: Outcome): void {
     clearTimeout(this.#wake);
     const steps = JSON.stringify([open, close, seal, probe, clear]);
     const isNew = steps !== this.#lastSteps;
     this.#lastSteps = steps;
     const hasSteps = open.length + close.length + seal.length + probe.length > 0;
+    if (outcome === 'failed' && !isNew) return;
     const pauses = [
       ...(isNew ? [0] : hasSteps ? [REPEAT_MS] : []),
-      ...(advertise ? [isWritten ? REPEAT_MS : REPEAT_MS / 10] : []),
+      ...(advertise ? [outcome === 'written' ? REPEAT_MS : REPEAT_MS / 10] : []),
       ...(wakeAt === undefined ? [] : [Math.max(0, wakeAt - this.#options.now())]),
     ];
     if (pauses.length === 0) return;
@@ -175,6 +176,9 @@ export class Epochs {
     else this.#wake = setTimeout(() => this.#options.again(), Math.min(pause, LONGEST_TIMER));
   }
 }
+
+/** Of what was to be said in the API; `failed`: something was not done at all. */
+type Outcome = 'written' | 'overtaken' | 'failed';
 
 const NO_CHANGE = { open: [], close: [], seal: [], probe: [] } as const;
 /** `setTimeout` takes no more. */
