@@ -359,7 +359,7 @@ class Agent {
   #makeServing(): Serving {
     return new Serving({
       status: () => this.#status(),
-      notReady: () => notReady(this.#reconciler.state, performance.now()),
+      notReady: () => notReady(this.#reconciler.state, performance.now(), this.#world.problem()),
       metrics: async () => metricsText(await this.#status(), this.#counters),
       endpoints: () => this.#endpointList(),
       peers: () => this.#reconciler.state.plan?.peers ?? [],

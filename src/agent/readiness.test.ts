@@ -5,7 +5,9 @@ import { GRACE_MS, notReady } from './readiness.ts';
 test('not before the first whole round, with what stands in the way', () => {
   assert.equal(notReady({ ready: false }, 0), 'starting');
   assert.equal(notReady({ ready: false, problem: 'no Node' }, 0), 'no Node');
-  assert.equal(notReady({ ready: true }, 0), undefined);
+  assert.equal(notReady({ ready: false, problem: 'no Node' }, 0, 'no list'), 'no Node');
+  assert.equal(notReady({ ready: false }, 0, 'no list'), 'no list');
+  assert.equal(notReady({ ready: true }, 0, 'no watch'), undefined);
 });
 
 test('an engine that is away for a moment changes nothing; one that stays away does', () => {
