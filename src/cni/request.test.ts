@@ -78,6 +78,7 @@ test('bad input gets its code and a sentence', () => {
     ['ips that are none', 7, {}, { runtimeConfig: { ips: ['x'] } }],
     ['ips that are no list', 7, {}, { runtimeConfig: { ips: '10.0.0.1' } }],
     ['multicast MAC', 7, {}, { runtimeConfig: { mac: '01:00:00:00:00:00' } }],
+    ['MAC of nobody', 7, {}, { runtimeConfig: { mac: '00:00:00:00:00:00' } }],
     ['MAC that is none', 7, {}, { runtimeConfig: { mac: 'x' } }],
     ['runtimeConfig that is no object', 7, {}, { runtimeConfig: [] }],
   ];

@@ -101,6 +101,7 @@ const SINCE: Record<string, CniVersion | undefined> = {
 };
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
+const NO_MAC = '00:00:00:00:00:00';
 const MAX_IFNAME = 15;
 
 function addRequest(version: CniVersion, environment: Environment, config: Json): AddRequest {
@@ -239,7 +240,7 @@ function macOf(capabilities: Json): string | undefined {
   if (mac == null || mac === '') return undefined;
   const text = typeof mac === 'string' ? mac.toLowerCase() : '';
   const multicast = (Number.parseInt(text.slice(0, 2), 16) & 1) === 1;
-  if (MAC.test(text) && !multicast) return text;
+  if (MAC.test(text) && !multicast && text !== NO_MAC) return text;
   throw new CniError(BAD_CONFIG, `"runtimeConfig.mac" ${quote(mac)} is not the MAC address of an interface`);
 }
 

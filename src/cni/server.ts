@@ -302,7 +302,9 @@ export class CniServer {
     if (missing) {
       throw new CniError(CHECK_FAILED, `"prevResult" does not have the address ${missing} of ${containerId}`);
     }
-    await checkWiring(this.#linux, endpoint, netnsPath(request.netns, netnsFd));
+    const inPod = prevResult.interfaces.find(({ name, sandbox }) => name === ifname && sandbox !== undefined);
+    const mac = inPod?.mac?.toLowerCase();
+    await checkWiring(this.#linux, endpoint, netnsPath(request.netns, netnsFd), mac);
   }
 
   /** Goes on past errors and reports them all. */

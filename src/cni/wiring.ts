@@ -4,6 +4,7 @@
  * one was left by an agent that was killed on the way.
  */
 import { randomBytes } from 'node:crypto';
+import { NetlinkError } from '../linux/netlink/error.ts';
 import { netnsIdentity } from '../linux/netns.ts';
 import type { Rtnetlink } from '../linux/rtnetlink.ts';
 import { writeSysctl } from '../linux/sysctl.ts';
@@ -41,8 +42,7 @@ export type Step = (name: string) => void | Promise<void>;
 
 /** Throws CniError or NetlinkError; what was made so far is then left for `unwire`. */
 export async function wire(host: Rtnetlink, plan: WiringPlan, step: Step): Promise<Wired> {
-  requireForeignNetns(plan.netns);
-  const pod = host.inNetns(plan.netns);
+  const pod = enter(host, plan.netns);
   try {
     return await wireInto(host, pod, plan, step);
   } finally {
@@ -68,17 +68,22 @@ export async function readEndpoints(host: Rtnetlink): Promise<{ whole: Endpoint[
   return { whole, half };
 }
 
-/** Throws CniError with the first thing that is not as ADD left it. */
-export async function checkWiring(host: Rtnetlink, endpoint: Endpoint, netns: string): Promise<void> {
+/** Throws CniError with the first thing that is not as ADD left it. `mac`: what the pod's end had then, where that is known. */
+export async function checkWiring(
+  host: Rtnetlink,
+  endpoint: Endpoint,
+  netns: string,
+  mac?: string,
+): Promise<void> {
   const { hostInterface } = endpoint;
   const link = await host.link(hostInterface);
   if (!link?.up) throw wrong(`the interface ${hostInterface} on the node is ${link ? 'down' : 'missing'}`);
   const hostRoutes = await host.routes({ table: MAIN, device: hostInterface });
   const lost = endpoint.ips.find(ip => !hostRoutes.some(({ destination }) => destination === own(ip)));
   if (lost) throw wrong(`the node has lost its route to ${lost}`);
-  const pod = host.inNetns(netns);
+  const pod = enter(host, netns);
   try {
-    await checkPod(pod, endpoint);
+    await checkPod(pod, endpoint, mac);
   } finally {
     pod.close();
   }
@@ -133,9 +138,12 @@ async function wireInto(host: Rtnetlink, pod: Rtnetlink, plan: WiringPlan, step:
   return { endpoint, hostMac, podMac };
 }
 
-async function checkPod(pod: Rtnetlink, { ifname, ips }: Endpoint): Promise<void> {
+async function checkPod(pod: Rtnetlink, { ifname, ips }: Endpoint, mac: string | undefined): Promise<void> {
   const link = await pod.link(ifname);
   if (!link?.up) throw wrong(`the interface ${ifname} in the pod is ${link ? 'down' : 'missing'}`);
+  if (mac !== undefined && link.mac !== mac) {
+    throw wrong(`the interface ${ifname} in the pod has another MAC address than ${mac}`);
+  }
   const addresses = await pod.addresses({ device: ifname });
   const routes = await pod.routes({ table: MAIN, device: ifname });
   for (const ip of ips) {
@@ -160,20 +168,29 @@ async function hostSettings(hostInterface: string, v6: boolean): Promise<void> {
   await writeSysctl(`net/ipv6/conf/${hostInterface}/forwarding`, 1);
 }
 
-function requireForeignNetns(path: string): void {
+function enter(host: Rtnetlink, path: string): Rtnetlink {
   const identity = netnsIdentity(path);
-  if (identity === undefined) {
-    throw new CniError(
-      BAD_ENVIRONMENT,
-      'CNI_NETNS does not lead to a network namespace: has the sandbox ended?',
-    );
-  }
+  if (identity === undefined) throw noNetns();
   if (identity === netnsIdentity('/proc/self/ns/net')) {
     throw new CniError(
       BAD_ENVIRONMENT,
       "CNI_NETNS is the node's own network namespace, which needs no plugin",
     );
   }
+  try {
+    return host.inNetns(path);
+  } catch (error) {
+    // A namespace, but of another kind.
+    if (error instanceof NetlinkError && error.code === 'EINVAL') throw noNetns();
+    throw error;
+  }
+}
+
+function noNetns(): CniError {
+  return new CniError(
+    BAD_ENVIRONMENT,
+    'CNI_NETNS does not lead to a network namespace: has the sandbox ended?',
+  );
 }
 
 function gatewayFor(ip: string, gateways: string[]): string {

@@ -44,11 +44,18 @@ test('CHECK sees what is missing', async t => {
 
   const host = hostInterfaceName(pod.id, 'eth0');
   using inside = node.rtnetlink.inNetns(pod.netns);
+  const gone = await node.call('CHECK', { id: pod.id, netns: '/nowhere' }, { prevResult });
+  assert.equal(gone.json.code, 4, gone.stdout);
   const faults: [RegExp, () => Promise<unknown>, () => Promise<unknown>][] = [
     [
       /node has lost its route to 10\.244\.1\.2/,
       () => node.rtnetlink.deleteRoute({ destination: '10.244.1.2/32' }),
       () => node.rtnetlink.replaceRoute({ destination: '10.244.1.2/32', device: host }),
+    ],
+    [
+      /another MAC address/,
+      () => inside.setLink('eth0', { mac: '02:00:00:00:00:01' }),
+      () => inside.setLink('eth0', { mac: prevResult.interfaces![1]!.mac! }),
     ],
     [
       /lost its default route/,
@@ -127,6 +134,7 @@ test('bad input ends in a CNI error on stdout, with an agent and without', async
     ['long interface', 4, {}, { CNI_IFNAME: 'sixteen-letters-' }],
     ['namespace that is not there', 4, {}, { CNI_NETNS: '/nowhere' }],
     ['namespace that is none', 4, {}, { CNI_NETNS: '/etc/passwd' }],
+    ['namespace of another kind', 4, {}, { CNI_NETNS: '/proc/self/ns/mnt' }],
     ['namespace of the node', 4, {}, { CNI_NETNS: node.netns }],
     ['args that are none', 4, {}, { CNI_ARGS: 'x' }],
     ['unknown version', 1, { cniVersion: '2.0.0' }, {}],
