@@ -47,11 +47,38 @@ test('entries come into a file that has others, and go again without a trace', a
 });
 
 test('a file made for the lab goes with it', async () => {
-  const path = join(folder, 'new', 'config');
+  const path = join(folder, 'new', 'deep', 'config');
   const record = await addContext(path, 'kind-kind', 'https://127.0.0.1:1', identity);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   await removeContext(record, 'kind-kind', identity.ca);
   assert.ok(!existsSync(join(folder, 'new')));
+});
+
+test('what is no regular file is refused and stays what it is', async () => {
+  await assert.rejects(addContext('/dev/null', 'kind-a', 's', identity), /no regular file: set KUBECONFIG/);
+  await assert.rejects(addContext(folder, 'kind-a', 's', identity), /no regular file: set KUBECONFIG/);
+  assert.ok(statSync('/dev/null').isCharacterDevice());
+  assert.ok(!existsSync('/dev/null.lock'));
+  assert.equal(await removeContext({ path: '/dev/null', created: true }, 'kind-a', identity.ca), false);
+});
+
+test('a place that cannot be written is told with what to do', async () => {
+  writeFileSync(join(folder, 'file'), '');
+  await assert.rejects(
+    addContext(join(folder, 'file', 'config'), 'kind-a', 's', identity),
+    /cannot write .*: set KUBECONFIG to a file that can be written/,
+  );
+});
+
+test('the namespace that was chosen for the context outlives a repair', async () => {
+  const path = join(folder, 'chosen');
+  const record = await addContext(path, 'kind-kind', 'https://127.0.0.1:1', identity);
+  const config = parse(readFileSync(path, 'utf8'));
+  config.contexts[0].context.namespace = 'shop';
+  writeFileSync(path, JSON.stringify(config));
+  await addContext(path, 'kind-kind', 'https://127.0.0.1:2', identity, record);
+  const { context } = parse(readFileSync(path, 'utf8')).contexts[0];
+  assert.deepEqual(context, { cluster: 'kind-kind', user: 'kind-kind', namespace: 'shop' });
 });
 
 test("somebody else's cluster of that name is left alone", async () => {

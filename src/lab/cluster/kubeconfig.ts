@@ -26,7 +26,23 @@ export async function addContext(
   identity: ClientIdentity,
   known?: KubeconfigRecord,
 ): Promise<KubeconfigRecord> {
-  const madeFolder = (await mkdir(dirname(path), { recursive: true, mode: 0o700 })) !== undefined;
+  if (!(await isFileOrFree(path))) throw new Error(`${path} is no regular file: set KUBECONFIG to one`);
+  return await merge(path, name, server, identity, known).catch(error => {
+    if (!(error as NodeJS.ErrnoException).code) throw error;
+    throw new Error(
+      `cannot write ${path} (${(error as Error).message}): set KUBECONFIG to a file that can be written`,
+    );
+  });
+}
+
+async function merge(
+  path: string,
+  name: string,
+  server: string,
+  identity: ClientIdentity,
+  known?: KubeconfigRecord,
+): Promise<KubeconfigRecord> {
+  const madeFolder = await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   return await locked(path, async () => {
     const created = !existsSync(path);
     const document = await load(path);
@@ -49,7 +65,10 @@ export async function addContext(
         'client-key-data': base64(identity.key),
       },
     });
-    put(document, 'contexts', name, { context: { cluster: name, user: name } });
+    const namespace = entry(document, 'contexts', name)?.getIn(['context', 'namespace']);
+    put(document, 'contexts', name, {
+      context: { cluster: name, user: name, ...(owner && typeof namespace === 'string' && { namespace }) },
+    });
     document.set('current-context', name);
     document.set('apiVersion', 'v1');
     document.set('kind', 'Config');
@@ -60,7 +79,9 @@ export async function addContext(
     return {
       path,
       created: remembered?.created ?? created,
-      ...((remembered?.createdFolder ?? madeFolder) && { createdFolder: true }),
+      ...((remembered?.createdFolder ?? madeFolder) && {
+        createdFolder: remembered?.createdFolder ?? madeFolder,
+      }),
       ...((before ?? remembered?.previousContext) && {
         previousContext: before ?? remembered?.previousContext ?? '',
       }),
@@ -75,7 +96,7 @@ export async function removeContext(
   authority: string | undefined,
 ): Promise<boolean> {
   const { path } = record;
-  if (!existsSync(path)) return false;
+  if (!existsSync(path) || !(await isFileOrFree(path))) return false;
   return await locked(path, async () => {
     const document = await load(path);
     const owner = entry(document, 'clusters', name);
@@ -95,7 +116,23 @@ export async function removeContext(
       await save(path, document);
     }
     return removed;
-  }).finally(() => (record.createdFolder ? rmdir(dirname(path)).catch(() => {}) : undefined));
+  }).finally(() => removeEmpty(dirname(path), record.createdFolder));
+}
+
+/** A device, a pipe or a folder must not be replaced by a file. */
+async function isFileOrFree(path: string): Promise<boolean> {
+  const there = await stat(path).catch(() => undefined);
+  return there === undefined || there.isFile();
+}
+
+/** The folder and those above it, up to the first that was made, while nothing else is in them. */
+async function removeEmpty(folder: string, first: string | undefined): Promise<void> {
+  if (first === undefined || !`${folder}/`.startsWith(`${first}/`)) return;
+  const removed = await rmdir(folder).then(
+    () => true,
+    () => false,
+  );
+  if (removed) await removeEmpty(dirname(folder), first);
 }
 
 async function load(path: string): Promise<Document> {

@@ -19,8 +19,8 @@ export interface KubeconfigRecord {
   path: string;
   /** The file was made by us, and can go when nothing else is in it. */
   created: boolean;
-  /** So was the folder it is in. */
-  createdFolder?: boolean;
+  /** The topmost of the folders made for it. */
+  createdFolder?: string;
   /** current-context before ours. */
   previousContext?: string;
 }
