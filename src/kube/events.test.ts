@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { connect } from './client.ts';
+import { connect, type KubeClient } from './client.ts';
+import { countForm } from './eventforms.ts';
 import { Recorder } from './events.ts';
 import { FakeApiServer } from './fake-apiserver.ts';
-import type { CiliumNode, KubeEvent } from './types.ts';
+import type { CiliumNode, KubeEvent, KubeObject } from './types.ts';
 
 const EVENTS = '/apis/events.k8s.io/v1/events';
 const node: CiliumNode = {
@@ -15,6 +16,7 @@ const node: CiliumNode = {
 
 describe('event recorder', () => {
   let server: FakeApiServer;
+  let client: KubeClient;
   let recorder: Recorder;
   let time: number;
   let logged: string[];
@@ -23,7 +25,8 @@ describe('event recorder', () => {
     server = new FakeApiServer();
     time = Date.UTC(2026, 0, 1);
     logged = [];
-    recorder = new Recorder(connect({ server: await server.listen() }), {
+    client = connect({ server: await server.listen() });
+    recorder = new Recorder(client, {
       controller: 'cilium-operator',
       instance: 'pod-1',
       now: () => new Date(time),
@@ -64,6 +67,37 @@ describe('event recorder', () => {
       events().map(event => event.series),
       [{ count: 5, lastObservedTime: '2026-01-01T00:00:05.000000Z' }, undefined],
     );
+  });
+
+  it('writes the older form for those who ask, with the times that people sort by', async () => {
+    const older = new Recorder(client, {
+      controller: 'kubelet',
+      instance: 'kind-worker',
+      form: countForm,
+      now: () => new Date(time),
+    });
+    const repeat = async () => {
+      older.event(node, 'Normal', 'Started', 'Start', 'Started container c');
+      await older.flush();
+    };
+    await repeat();
+    time += 2_000;
+    await repeat();
+    const [{ metadata: _metadata, ...event }] = server.all('/api/v1/events') as [KubeObject];
+    assert.deepEqual(event, {
+      apiVersion: 'v1',
+      kind: 'Event',
+      involvedObject: { apiVersion: 'cilium.io/v2', kind: 'CiliumNode', name: 'kind-worker', uid: 'u1' },
+      source: { component: 'kubelet', host: 'kind-worker' },
+      firstTimestamp: '2026-01-01T00:00:00Z',
+      lastTimestamp: '2026-01-01T00:00:02Z',
+      count: 2,
+      reportingComponent: 'kubelet',
+      reportingInstance: 'kind-worker',
+      type: 'Normal',
+      reason: 'Started',
+      message: 'Started container c',
+    });
   });
 
   it('a burst costs a handful of writes', async () => {

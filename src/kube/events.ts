@@ -1,13 +1,16 @@
-/** Tells people in the API what happened (`events.k8s.io/v1`). The same thing again only raises the count of its series. */
+/** Tells people in the API what happened. The same thing again only raises the count of its series. */
 import { createHash } from 'node:crypto';
 import { isNotFound, type KubeClient } from './client.ts';
-import { EVENTS, type KubeEvent, type KubeObject, type ObjectReference } from './types.ts';
+import { type EventForm, seriesForm } from './eventforms.ts';
+import type { KubeObject, ObjectReference } from './types.ts';
 
 export interface RecorderOptions {
   /** The program: `cilium-agent`, `cilium-operator`. */
   controller: string;
   /** Which one of it: the pod's or node's name. */
   instance: string;
+  /** `events.k8s.io/v1` if not given. */
+  form?: EventForm;
   /** Wall clock. */
   now?: () => Date;
   log?: (message: string) => void;
@@ -32,6 +35,7 @@ const MOST_SERIES = 512;
 export class Recorder {
   readonly #client: KubeClient;
   readonly #options: RecorderOptions;
+  readonly #form: EventForm;
   readonly #series = new Map<string, Series>();
   #writes: Promise<void> = Promise.resolve();
   #lastMoment = 0;
@@ -39,6 +43,7 @@ export class Recorder {
   constructor(client: KubeClient, options: RecorderOptions) {
     this.#client = client;
     this.#options = options;
+    this.#form = options.form ?? seriesForm;
   }
 
   /**
@@ -74,19 +79,12 @@ export class Recorder {
     }
     const series = this.#begin(key, about, now);
     this.#enqueue(async () => {
-      await this.#client.create(EVENTS, {
-        apiVersion: EVENTS.apiVersion,
-        kind: EVENTS.kind,
-        metadata: { name: series.name, namespace: series.namespace },
-        eventTime: microTime(now),
-        reportingController: this.#options.controller,
-        reportingInstance: this.#options.instance.slice(0, 128),
-        regarding: about,
-        type,
-        reason,
-        action,
-        note: text,
-      });
+      const { controller, instance } = this.#options;
+      const told = { about, type, reason, action, note: text, controller, instance, at: now };
+      await this.#client.create(
+        this.#form.resource,
+        this.#form.first({ ...told, name: series.name, namespace: series.namespace }),
+      );
       series.writing = false;
     });
   }
@@ -129,11 +127,9 @@ export class Recorder {
       series.writing = false;
       if (series.sent === series.count) return;
       series.sent = series.count;
-      const patch: Partial<KubeEvent> = {
-        series: { count: series.count, lastObservedTime: microTime(new Date(series.lastAt)) },
-      };
+      const patch = this.#form.again(series.count, new Date(series.lastAt));
       try {
-        await this.#client.patch(EVENTS, series.name, series.namespace, patch, 'merge');
+        await this.#client.patch(this.#form.resource, series.name, series.namespace, patch, 'merge');
       } catch (error) {
         // The server expires events; the next repetition starts a new one.
         if (!isNotFound(error)) throw error;
@@ -151,11 +147,6 @@ export class Recorder {
   #now(): Date {
     return this.#options.now?.() ?? new Date();
   }
-}
-
-/** RFC 3339 with microseconds, as the API's MicroTime wants it. */
-export function microTime(date: Date): string {
-  return date.toISOString().replace('Z', '000Z');
 }
 
 export function referenceTo(object: KubeObject | ObjectReference): ObjectReference {

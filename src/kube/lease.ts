@@ -5,7 +5,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isConflict, isNotFound, type KubeClient } from './client.ts';
-import { microTime } from './events.ts';
+import { microTime } from './eventforms.ts';
 import { LEASES, type Lease } from './types.ts';
 
 export interface ElectionOptions {

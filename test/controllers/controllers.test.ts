@@ -10,8 +10,8 @@ import {
   type Deployment,
   ENDPOINTS,
   ENDPOINTSLICES,
-  EVENTS,
   type KubeObject,
+  LEGACY_EVENTS,
   NAMESPACES,
   NODES,
   PODS,
@@ -116,18 +116,18 @@ test('what the API server refuses is told on the owner, in the same words each t
   refused.spec.template.spec.serviceAccountName = 'nobody';
   await cluster.client.create(DEPLOYMENTS, refused);
   const told = async () => {
-    const { items } = await cluster.client.list(EVENTS, { namespace: 'default' });
+    const { items } = await cluster.client.list(LEGACY_EVENTS, { namespace: 'default' });
     return items.filter(each => each.reason === 'FailedCreate');
   };
   await until('it is told', async () => (await told()).length > 0);
   const [event] = await told();
   assert.equal(event?.type, 'Warning');
-  assert.equal(event.regarding?.kind, 'ReplicaSet');
+  assert.equal(event.involvedObject.kind, 'ReplicaSet');
   assert.match(
-    event.note ?? '',
+    event.message ?? '',
     /^Error creating: pods "refused-[0-9a-z]+-" is forbidden: .*serviceaccount "nobody" not found$/,
   );
-  await until('it is tried again', async () => ((await told())[0]?.series?.count ?? 0) > 1);
+  await until('it is tried again', async () => ((await told())[0]?.count ?? 0) > 1);
   assert.equal((await told()).length, 1);
   await cluster.client.delete(DEPLOYMENTS, 'refused', 'default');
 });
@@ -170,8 +170,8 @@ test('what fits on no node waits, and says why in the words of the real schedule
     return scheduled?.reason === 'Unschedulable' && message.test(scheduled.message ?? '');
   });
   await until('the event is there', async () => {
-    const { items } = await cluster.client.list(EVENTS, { namespace: 'default' });
-    return items.some(event => event.reason === 'FailedScheduling' && message.test(event.note ?? ''));
+    const { items } = await cluster.client.list(LEGACY_EVENTS, { namespace: 'default' });
+    return items.some(event => event.reason === 'FailedScheduling' && message.test(event.message ?? ''));
   });
   await cluster.client.patch(
     NODES,

@@ -1,6 +1,6 @@
 /** A node that only says so: renews its Lease, calls its pods running and ready, and lets them end when they are deleted. */
 import { isNotFound, type KubeClient } from '../../src/kube/client.ts';
-import { microTime } from '../../src/kube/events.ts';
+import { microTime } from '../../src/kube/eventforms.ts';
 import { Reflector } from '../../src/kube/reflector.ts';
 import { LEASES, type Lease, NODES, type Node, PODS, type Pod } from '../../src/kube/types.ts';
 

@@ -1,5 +1,6 @@
 /** All controllers together, as one program. */
 import type { KubeClient } from '../../kube/client.ts';
+import { countForm } from '../../kube/eventforms.ts';
 import { Recorder } from '../../kube/events.ts';
 import { Cluster } from './cluster.ts';
 import type { Controller } from './controller.ts';
@@ -30,7 +31,8 @@ export function startControllers(client: KubeClient, options: ControllersOptions
   const { log, instance } = options;
   const recorders = new Map<string, Recorder>();
   const recorder = (name: string): Recorder => {
-    const known = recorders.get(name) ?? new Recorder(client, { controller: name, instance, log });
+    const known =
+      recorders.get(name) ?? new Recorder(client, { controller: name, instance, form: countForm, log });
     recorders.set(name, known);
     return known;
   };
