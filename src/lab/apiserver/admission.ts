@@ -1,5 +1,7 @@
 /** Admission: what is added to, or refused of, a write beyond its own kind's rules. */
+
 import type { Call } from './api.ts';
+import { refuseEscalation } from './auth/escalation.ts';
 import {
   count,
   isObject,
@@ -15,6 +17,7 @@ import { forbidden } from './status.ts';
 
 export function admitCreate(call: Call, object: KubeObject): void {
   restrictNode(call, object);
+  refuseEscalation(call, object);
   if (call.resource.storage !== 'pods') return;
   const spec = record(object, 'spec');
   serviceAccount(call, object, spec);
@@ -23,6 +26,7 @@ export function admitCreate(call: Call, object: KubeObject): void {
 }
 
 export function admitUpdate(call: Call, object: KubeObject, old: KubeObject): void {
+  refuseEscalation(call, object, old);
   if (call.resource.storage !== 'pods') return;
   for (const key of ['priority', 'preemptionPolicy']) {
     const before = record(old, 'spec')[key];

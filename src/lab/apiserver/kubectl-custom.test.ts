@@ -145,7 +145,15 @@ spec:
       await kubectl('api-resources', '--api-group=cilium.io'),
       /ciliumnodes +cn +cilium.io\/v2 +false +CiliumNode/,
     );
-    await kubectl('delete', 'crd', 'ciliumnodes.cilium.io');
+    const held = ['patch', 'cn', 'kind-worker2', '--type=merge', '-p'];
+    await kubectl(...held, '{"metadata":{"finalizers":["a.b/c"]}}');
+    await kubectl('delete', 'crd', 'ciliumnodes.cilium.io', '--wait=false');
+    assert.match(
+      await refused(server, ['create', '-f', '-'], node('').replace('kind-worker2', 'late')),
+      /create not allowed while custom resource definition is terminating/,
+    );
+    await kubectl(...held, '{"metadata":{"finalizers":null}}');
+    await kubectl('wait', '--for=delete', 'crd/ciliumnodes.cilium.io', '--timeout=10s');
     assert.match(await refused(server, ['get', 'cn']), /could not find the requested resource/);
     assert.equal(server.api.store.list('ciliumnodes.cilium.io').length, 0);
   });
@@ -214,6 +222,63 @@ describe('about the cluster', () => {
     assert.match(
       await refused(server, ['delete', 'pod', 'ready', as]),
       /pods "ready" is forbidden: User .* cannot delete resource "pods"/,
+    );
+  });
+
+  test('nobody grants more than he holds, unless he may escalate or bind', async () => {
+    await kubectl('create', 'sa', 'climber');
+    const as = '--as=system:serviceaccount:default:climber';
+    const subject = '--serviceaccount=default:climber';
+    const roles = 'clusterroles,clusterrolebindings,roles,rolebindings';
+    await kubectl(
+      'create',
+      'clusterrole',
+      'climber',
+      '--verb=create,get,patch,update',
+      `--resource=${roles}`,
+    );
+    await kubectl('create', 'clusterrolebinding', 'climber', '--clusterrole=climber', subject);
+    assert.match(
+      await refused(server, ['create', 'clusterrole', 'top', '--verb=*', '--resource=secrets', as]),
+      /"top" is forbidden: user "system:serviceaccount:default:climber" .* not currently held:\s+\{APIGroups:\[""\], Resources:\["secrets"\], Verbs:\["\*"\]\}/,
+    );
+    assert.match(
+      await refused(server, [
+        'create',
+        'clusterrolebinding',
+        'top',
+        '--clusterrole=cluster-admin',
+        subject,
+        as,
+      ]),
+      /not currently held/,
+    );
+    assert.match(
+      await refused(server, ['create', 'clusterrole', 'top', '--aggregation-rule=a=b', as]),
+      /not currently held/,
+    );
+    await kubectl('create', 'clusterrole', 'equal', '--verb=get,update', '--resource=roles,clusterroles', as);
+    await kubectl('create', 'rolebinding', 'equal', '--clusterrole=equal', subject, as);
+    const patch = ['--type=json', '-p', '[{"op":"add","path":"/rules/0/verbs/-","value":"delete"}]', as];
+    assert.match(await refused(server, ['patch', 'clusterrole', 'equal', ...patch]), /not currently held/);
+    await kubectl('label', 'clusterrole', 'admin', 'seen=yes', as);
+    await kubectl(
+      'create',
+      'clusterrole',
+      'binder',
+      '--verb=bind',
+      '--resource=clusterroles',
+      '--resource-name=view',
+    );
+    await kubectl('create', 'clusterrolebinding', 'binder', '--clusterrole=binder', subject);
+    await kubectl('create', 'clusterrolebinding', 'viewer', '--clusterrole=view', subject, as);
+  });
+
+  test('what debug asks for is not there, and it says so', async () => {
+    await server.run(['apply', '-f', '-'], pod('debugged'));
+    assert.match(
+      await refused(server, ['debug', 'debugged', '--image=busybox', '--profile=general', '--attach=false']),
+      /ephemeral containers are disabled for this cluster/,
     );
   });
 });

@@ -45,8 +45,7 @@ export async function serveResource(
     call.warn(resource.custom.deprecation || `${apiVersion(resource)} ${resource.kind} is deprecated`);
   if (request.subresource !== '') {
     if (!resource.subresources.some(sub => sub.name === request.subresource)) throw pathNotFound();
-    if (request.subresource !== 'status' && request.subresource !== 'ephemeralcontainers')
-      return serveSubresource(call, exchange);
+    if (request.subresource !== 'status') return serveSubresource(call, exchange);
   }
   if (resource.verbs.length === 1 && request.verb === 'create') {
     const asked = parse(call, await exchange.body());

@@ -15,6 +15,7 @@ import {
   put,
   timestamp,
 } from './object.ts';
+import { customresourcedefinitions } from './registry/definitions.ts';
 import { apiVersion, hasStatus, type Resource } from './registry/resource.ts';
 import {
   alreadyExists,
@@ -98,6 +99,7 @@ export function create(call: Call, object: KubeObject, track = trackUpdate): Out
   if (metadata.resourceVersion)
     throw badRequest('resourceVersion should not be set on objects to be created');
   requireNamespace(call, metadata.name || metadata.generateName || '');
+  requireDefinition(call);
   if (!metadata.name && metadata.generateName) metadata.name = generated(metadata.generateName, api.random);
   if (request.name && metadata.name !== request.name)
     throw badRequest(
@@ -293,6 +295,22 @@ function requireNamespace(call: Call, name: string): void {
       ],
     });
   }
+}
+
+/** What is being deleted with its definition gets nothing new. */
+function requireDefinition({ api, resource }: Call): void {
+  if (!resource.custom) return;
+  const definition = api.store.get(
+    customresourcedefinitions.storage,
+    '',
+    `${resource.plural}.${resource.group}`,
+  );
+  if (definition?.object.metadata.deletionTimestamp)
+    throw new StatusError(
+      405,
+      'MethodNotAllowed',
+      'create not allowed while custom resource definition is terminating',
+    );
 }
 
 function check(resource: Resource, object: KubeObject, old: KubeObject | undefined, call: Call): void {
