@@ -124,6 +124,7 @@ ${run('lab-kubelet', [
   ...['--node', node.name, '--kubeconfig', '/etc/kubernetes/kubelet.conf', '--pki', '/etc/kubernetes'],
   ...['--images', '/run/pellicle-lab/images', '--root', '/var/lib/kubelet'],
   ...['--node-ip', node.addresses.join(',')],
+  ...(options.workers === 0 ? ['--alone'] : []),
 ])}
 while :; do wait; done
 `;

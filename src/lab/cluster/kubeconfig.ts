@@ -74,14 +74,13 @@ async function merge(
     document.set('kind', 'Config');
     await save(path, document);
     const remembered = known?.path === path ? known : undefined;
+    const createdFolder = remembered?.createdFolder ?? madeFolder;
     const before =
       typeof previous === 'string' && previous !== '' && previous !== name ? previous : undefined;
     return {
       path,
       created: remembered?.created ?? created,
-      ...((remembered?.createdFolder ?? madeFolder) && {
-        createdFolder: remembered?.createdFolder ?? madeFolder,
-      }),
+      ...(createdFolder !== undefined && { createdFolder }),
       ...((before ?? remembered?.previousContext) && {
         previousContext: before ?? remembered?.previousContext ?? '',
       }),

@@ -4,7 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { Readable, Writable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import { listenForConsole, type Terminal } from '../../linux/pty.ts';
 import type { OciConfig } from './bundle.ts';
 import type { Runtime } from './runtime.ts';
@@ -54,7 +55,7 @@ export async function execute(
   return late ? { code: 124, output: `command timed out after ${timeoutMs / 1000}s` } : { code, output };
 }
 
-/** Throws when the container or the program cannot be had. */
+/** A program that is not there has ended with 127, its output a sentence. */
 export async function openExec(
   runtime: Runtime,
   id: string,
@@ -99,10 +100,15 @@ export async function openExec(
   const ended = endOf(child, 'exit').finally(forget);
   const terminal = await Promise.race([
     console.terminal(),
-    ended.then(code => {
-      throw new Error(complaint.trim() || `crun ended with ${code}`);
-    }),
+    ended.then(code => saidBy(complaint) || `crun ended with ${code}`),
   ]).finally(() => console.close());
+  if (typeof terminal === 'string') {
+    return {
+      stdout: Readable.from([`${terminal}\r\n`]),
+      ended: Promise.resolve(neverStarted),
+      kill: () => {},
+    };
+  }
   return {
     stdin: terminal,
     stdout: terminal,
@@ -113,6 +119,13 @@ export async function openExec(
       killProgram(base, child);
     },
   };
+}
+
+/** Without the colour and the time that crun begins with. */
+function saidBy(complaint: string): string {
+  return stripVTControlCharacters(complaint)
+    .trim()
+    .replace(/^[\d-]+T[\d:.]+Z: /, '');
 }
 
 function endOf(child: ReturnType<typeof spawn>, event: 'exit' | 'close'): Promise<number> {

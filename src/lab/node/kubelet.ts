@@ -6,6 +6,7 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ApiError, connect, type KubeClient } from '../../kube/client.ts';
 import type { Pod, Service } from '../../kube/core.ts';
+import { countForm } from '../../kube/eventforms.ts';
 import { Recorder } from '../../kube/events.ts';
 import { Reflector } from '../../kube/reflector.ts';
 import { PODS, SERVICES } from '../../kube/types.ts';
@@ -37,6 +38,8 @@ export interface KubeletOptions {
   images: string;
   root: string;
   nodeIps: string[];
+  /** There is no other node. */
+  alone: boolean;
   /** Of the node's own files on a tmpfs. */
   run: string;
 }
@@ -75,7 +78,12 @@ export class Kubelet {
       new Cni(cniBinaries),
     );
     this.#services = new Reflector<Service>(this.#client, SERVICES, { log });
-    const recorder = new Recorder(this.#client, { controller: 'kubelet', instance: node, log });
+    const recorder = new Recorder(this.#client, {
+      controller: 'kubelet',
+      instance: node,
+      form: countForm,
+      log,
+    });
     this.#context = this.#makeContext(recorder);
   }
 
@@ -97,6 +105,7 @@ export class Kubelet {
         name: node,
         ips: nodeIps,
         controlPlane: node.endsWith('-control-plane'),
+        alone: this.#options.alone,
         cniConfig,
         kubeletPort,
         runtimeVersion: await runtimeVersion(),

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { Kubelet, type KubeletOptions } from './kubelet.ts';
 
 const usage =
-  'lab-kubelet --node NAME --kubeconfig FILE --pki FOLDER --images FOLDER --node-ip IP[,IP6] [--root FOLDER]';
+  'lab-kubelet --node NAME --kubeconfig FILE --pki FOLDER --images FOLDER --node-ip IP[,IP6] [--root FOLDER] [--alone]';
 
 export async function runKubelet(argv: string[]): Promise<void> {
   let options: KubeletOptions;
@@ -28,6 +28,7 @@ export function readArguments(argv: string[]): KubeletOptions {
       root: { type: 'string', default: '/var/lib/kubelet' },
       run: { type: 'string', default: '/run/pellicle-lab' },
       'node-ip': { type: 'string' },
+      alone: { type: 'boolean', default: false },
     },
   });
   const need = (name: 'node' | 'kubeconfig' | 'pki' | 'images' | 'node-ip') => {
@@ -46,5 +47,6 @@ export function readArguments(argv: string[]): KubeletOptions {
     root: values.root,
     run: values.run,
     nodeIps,
+    alone: values.alone,
   };
 }

@@ -17,6 +17,8 @@ export interface NodeIdentity {
   /** IPv4 first. */
   ips: string[];
   controlPlane: boolean;
+  /** The only node there is: pods may run on it, whatever its role. */
+  alone?: boolean;
   cniConfig: string;
   kubeletPort: number;
   runtimeVersion: string;
@@ -146,7 +148,11 @@ export class Registration {
   }
 }
 
-function nodeObject({ name, controlPlane }: NodeIdentity): Node {
+export function nodeObject({
+  name,
+  controlPlane,
+  alone,
+}: Pick<NodeIdentity, 'name' | 'controlPlane' | 'alone'>): Node {
   const architecture = goArch();
   return {
     apiVersion: 'v1',
@@ -169,7 +175,7 @@ function nodeObject({ name, controlPlane }: NodeIdentity): Node {
     spec: {
       providerID: `pellicle://lab/${name}`,
       taints: [
-        ...(controlPlane
+        ...(controlPlane && !alone
           ? [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' as const }]
           : []),
         { key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' as const },
