@@ -98,6 +98,9 @@ test('a pod in the network of its node: logs, exec, terminal, exit codes', async
   assert.equal(kubectl('logs', 'shell', '--tail=1', '--timestamps').trim().split(' ').length, 2);
   assert.equal(attempt('exec', 'shell', '--', 'sh', '-c', 'exit 7').status, 7);
   assert.equal(attempt('exec', 'shell', '--', 'no-such-program').status, 127);
+  const missing = ['-qec', 'kubectl exec -ti shell -- no-such-program', '/dev/null'];
+  assert.equal(spawnSync('script', missing, { env, timeout: 60_000 }).status, 127);
+  assert.match(kubectl('get', 'events', '--sort-by=.lastTimestamp'), /Started +pod\/shell/);
   const echoed = spawnSync('kubectl', ['exec', '-i', 'shell', '--', 'cat'], {
     env,
     input: 'x'.repeat(300_000),

@@ -4,8 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { Readable, type Writable } from 'node:stream';
-import { stripVTControlCharacters } from 'node:util';
+import type { Readable, Writable } from 'node:stream';
 import { listenForConsole, type Terminal } from '../../linux/pty.ts';
 import type { OciConfig } from './bundle.ts';
 import type { Runtime } from './runtime.ts';
@@ -55,7 +54,7 @@ export async function execute(
   return late ? { code: 124, output: `command timed out after ${timeoutMs / 1000}s` } : { code, output };
 }
 
-/** A program that is not there has ended with 127, its output a sentence. */
+/** Throws when the container or the program cannot be had. */
 export async function openExec(
   runtime: Runtime,
   id: string,
@@ -68,13 +67,12 @@ export async function openExec(
   await writeFile(`${base}.json`, JSON.stringify({ ...own, args: command, env, terminal: tty }));
   const args = ['exec', '--process', `${base}.json`, '--pid-file', `${base}.pid`];
   const forget = () => void Promise.all(['json', 'pid'].map(end => rm(`${base}.${end}`, { force: true })));
+  const started = (code: number) => (existsSync(`${base}.pid`) ? code : neverStarted);
   if (!tty) {
     const child = spawn('crun', [...runtime.crunArguments(), ...args, id], {
       stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
-    const ended = endOf(child, 'close')
-      .then(code => (existsSync(`${base}.pid`) ? code : neverStarted))
-      .finally(forget);
+    const ended = endOf(child, 'close').then(started).finally(forget);
     child.stdin?.on('error', () => {});
     return {
       ...(child.stdin && { stdin: child.stdin }),
@@ -97,18 +95,13 @@ export async function openExec(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint += text;
   });
-  const ended = endOf(child, 'exit').finally(forget);
+  const ended = endOf(child, 'exit').then(started).finally(forget);
   const terminal = await Promise.race([
     console.terminal(),
-    ended.then(code => saidBy(complaint) || `crun ended with ${code}`),
+    ended.then(code => {
+      throw new Error(complaint.trim() || `crun ended with ${code}`);
+    }),
   ]).finally(() => console.close());
-  if (typeof terminal === 'string') {
-    return {
-      stdout: Readable.from([`${terminal}\r\n`]),
-      ended: Promise.resolve(neverStarted),
-      kill: () => {},
-    };
-  }
   return {
     stdin: terminal,
     stdout: terminal,
@@ -119,13 +112,6 @@ export async function openExec(
       killProgram(base, child);
     },
   };
-}
-
-/** Without the colour and the time that crun begins with. */
-function saidBy(complaint: string): string {
-  return stripVTControlCharacters(complaint)
-    .trim()
-    .replace(/^[\d-]+T[\d:.]+Z: /, '');
 }
 
 function endOf(child: ReturnType<typeof spawn>, event: 'exit' | 'close'): Promise<number> {
