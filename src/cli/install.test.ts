@@ -370,6 +370,25 @@ Image versions       cilium             pellicle/cilium:v0.1.0: 3
     assert.equal((await cluster.run('install', ...WIREGUARD)).code, 0);
   });
 
+  it('an installation in another namespace is neither doubled nor half removed', async () => {
+    await cluster.run('install', ...WIREGUARD);
+    const before = writes().length;
+    for (const [command, message] of [
+      [
+        'install',
+        /it is installed already, in namespace kube-system, .*"cilium uninstall -n kube-system" first\n$/,
+      ],
+      ['uninstall', /the installation is in namespace kube-system, write -n kube-system\n$/],
+      ['upgrade', /nothing is installed in namespace default/],
+    ] as const) {
+      const { code, err } = await cluster.run('-n', 'default', command);
+      assert.match(err, message);
+      assert.equal(code, 1);
+    }
+    assert.deepEqual(writes().slice(before), []);
+    assert.equal(cluster.server.all(PATHS.definitions).length, 2);
+  });
+
   it('uninstall with dead agents is bounded, and names the nodes', async () => {
     await cluster.run('install', ...WIREGUARD);
     cluster.agents = false;

@@ -5,7 +5,7 @@ import { type CommandContext, parseWait } from '../context.ts';
 import { Failure } from '../failure.ts';
 import { applyAll, tryApply } from '../install/apply.ts';
 import { configOf } from '../install/config.ts';
-import { readFacts, readOr, shapeOf } from '../install/facts.ts';
+import { type Facts, installedElsewhere, readFacts, readOr, shapeOf } from '../install/facts.ts';
 import { AGENT, MANAGED_BY, MANAGER } from '../install/labels.ts';
 import { allOf, installationObjects, manifestText } from '../install/objects.ts';
 import { preflight } from '../install/preflight.ts';
@@ -56,7 +56,7 @@ export async function install(context: CommandContext, flags: InstallFlags): Pro
   }
   if (flags.dryRun) return terminal.out(manifestText(stages));
 
-  await refuseSecond(context);
+  await refuseSecond(context, facts);
   await slowly(
     terminal,
     'Checking what the cluster can do',
@@ -70,9 +70,14 @@ export async function install(context: CommandContext, flags: InstallFlags): Pro
   if (flags.wait) await waitForStatus(context, patience);
 }
 
-async function refuseSecond(context: CommandContext): Promise<void> {
+async function refuseSecond(context: CommandContext, { daemonSets }: Facts): Promise<void> {
   const { client } = await context.cluster();
   const { namespace } = context.flags;
+  const elsewhere = installedElsewhere(daemonSets, namespace);
+  if (elsewhere !== undefined)
+    throw new Failure(
+      `it is installed already, in namespace ${elsewhere}, and a cluster has room for one: change that with "cilium upgrade -n ${elsewhere}", or remove it with "cilium uninstall -n ${elsewhere}" first`,
+    );
   const release = await readRelease(client, namespace);
   const agents = await readOr(client, DAEMONSETS, AGENT, namespace);
   const ours = agents?.metadata.labels?.[MANAGED_BY] === MANAGER;

@@ -20,7 +20,7 @@ import { type CommandContext, parseWait } from '../context.ts';
 import { Failure } from '../failure.ts';
 import { podsGone, removeAll, removeEngines } from '../install/apply.ts';
 import { CONFIG_NAME } from '../install/config.ts';
-import { readOr } from '../install/facts.ts';
+import { installedElsewhere, readOr } from '../install/facts.ts';
 import { AGENT, MANAGED_BY, MANAGER, OPERATOR } from '../install/labels.ts';
 import { allOf, everyObject, type Manifest } from '../install/objects.ts';
 import { deleteRelease, readRelease } from '../install/release.ts';
@@ -38,11 +38,17 @@ export async function uninstall(context: CommandContext, flags: UninstallFlags):
   const { namespace } = context.flags;
   const patience = flags.wait ? parseWait(flags.waitDuration) : PATIENCE;
   const { client } = await context.cluster();
-  const installed = await slowly(
+  const [installed, { items: daemonSets }] = await slowly(
     terminal,
     `Asking the cluster at ${client.server}`,
-    installedObjects(client, namespace),
+    Promise.all([installedObjects(client, namespace), client.list(DAEMONSETS)]),
   );
+  // Its cluster-wide objects are not those of this namespace.
+  const elsewhere = installedElsewhere(daemonSets, namespace);
+  if (elsewhere !== undefined)
+    throw new Failure(
+      `nothing is changed: the installation is in namespace ${elsewhere}, write -n ${elsewhere}`,
+    );
   if (installed.length === 0 && !(await readRelease(client, namespace).catch(() => true)))
     throw new Failure(`nothing is installed in namespace ${namespace} (look elsewhere with -n NAMESPACE)`);
   terminal.out('⌛ Uninstalling Cilium\n');

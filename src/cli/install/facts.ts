@@ -15,6 +15,7 @@ import { podSubnetsOf } from '../../model/config.ts';
 import { Failure } from '../failure.ts';
 import type { Settings } from '../values/values.ts';
 import type { ClusterShape } from './config.ts';
+import { AGENT, ENGINE, MANAGED_BY, MANAGER } from './labels.ts';
 
 export interface Facts {
   /** Of the kubeconfig. */
@@ -62,6 +63,16 @@ export async function readFacts(
     apiAddresses: api?.spec.clusterIPs ?? (api?.spec.clusterIP ? [api.spec.clusterIP] : []),
     podSubnets: fromKubeadm.length > 0 ? fromKubeadm : await fromControllerManager(client),
   };
+}
+
+/** Another namespace with an installation. Nodes and cluster-wide objects have room for one only. */
+export function installedElsewhere(daemonSets: DaemonSet[], namespace: string): string | undefined {
+  return daemonSets.find(
+    ({ metadata }) =>
+      [AGENT, ENGINE].includes(metadata.name) &&
+      metadata.labels?.[MANAGED_BY] === MANAGER &&
+      metadata.namespace !== namespace,
+  )?.metadata.namespace;
 }
 
 /** The cluster's name, where pod addresses come from, and the networks that hold them all. */
