@@ -16,7 +16,7 @@ const SHOWN = 5;
 
 /** Throws a Failure with every mistake. */
 export function checkValues(values: Values): void {
-  const schema = JSON.parse(readFileSync(projectFile('deploy/values.schema.json'), 'utf8')) as Schema;
+  const schema = readSchema();
   const validate = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true, strict: false }).compile(
     schema,
   );
@@ -26,6 +26,18 @@ export function checkValues(values: Values): void {
   ];
   const more = mistakes.length > SHOWN ? `; and ${mistakes.length - SHOWN} more` : '';
   throw new Failure(mistakes.slice(0, SHOWN).join('; ') + more);
+}
+
+/** Whether the schema names this value, and not the person, as with the labels of nodeSelector. */
+export function isNamed(path: string[]): boolean {
+  let at: Schema | undefined = readSchema();
+  for (const name of path)
+    at = Object.hasOwn(at?.properties ?? {}, name) ? at?.properties?.[name] : undefined;
+  return at !== undefined;
+}
+
+function readSchema(): Schema {
+  return JSON.parse(readFileSync(projectFile('deploy/values.schema.json'), 'utf8')) as Schema;
 }
 
 function sentence(error: ErrorObject, schema: Schema): string | undefined {

@@ -52,9 +52,9 @@ describe('--set', () => {
   for (const [text, message] of [
     ['encryption.enabled', /has no value for "encryption.enabled": write encryption.enabled=VALUE/],
     ['', /sets nothing: write NAME=VALUE/],
-    ['=x', /has an empty name/],
+    ['=x', /has an empty name: write NAME=VALUE, and one comma/],
     ['a..b=1', /has an empty name/],
-    ['a={x', /"\{" without "\}"/],
+    ['a={x', /"\{" without "\}": write for instance name=\{a,b\}/],
     ['a={x}y', /put a comma between/],
     ['a[x]=1', /without a number/],
     ['a[999999999]=1', /without a number/],

@@ -94,7 +94,7 @@ class Reader {
       const name = this.#until('.=[,');
       const stop = this.#text[this.#at];
       if (name === '' && !(path.length > 0 && typeof path.at(-1) === 'number'))
-        this.#fail(`has an empty name`);
+        this.#fail('has an empty name: write NAME=VALUE, and one comma before the next');
       if (name !== '') path.push(forbidReserved(name, this.#flag));
       if (stop === undefined || stop === ',')
         this.#fail(`has no value for "${path.join('.')}": write ${path.join('.')}=VALUE`);
@@ -118,7 +118,7 @@ class Reader {
       this.#at++;
       const list: Value[] = [];
       while (this.#text[this.#at] !== '}') {
-        if (this.done) this.#fail('has a "{" without "}"');
+        if (this.done) this.#fail('has a "{" without "}": write for instance name={a,b}');
         list.push(scalar(this.#until(',}'), typed));
         if (this.#text[this.#at] === ',') this.#at++;
       }

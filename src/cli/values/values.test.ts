@@ -100,6 +100,21 @@ describe('values', () => {
       );
     });
 
+  it('null gives the default back, and takes an entry out of a map', () => {
+    const defaults = settingsOf({});
+    assert.deepEqual(
+      settings(
+        'encryption=null',
+        'ipam=null',
+        'image=null',
+        'operator.replicas=null',
+        'encryption.type=null',
+      ),
+      defaults,
+    );
+    assert.deepEqual(settings('nodeSelector.kubernetes\\.io/os=null').nodeSelector, {});
+  });
+
   it('tells a text from a boolean', () => {
     assert.throws(
       () => settingsOf(valuesOfFlags({ setString: ['encryption.enabled=true'] })),

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { Failure, usage } from '../failure.ts';
 import { projectFile } from '../root.ts';
-import { checkValues } from './schema.ts';
+import { checkValues, isNamed } from './schema.ts';
 import {
   type Assignment,
   assign,
@@ -110,7 +110,7 @@ export function valuesOfFlags(flags: ValueFlags): Values {
 export function settingsOf(values: Values): Settings {
   checkValues(withoutNulls(values));
   const defaults = parse(readFileSync(projectFile('deploy/values.yaml'), 'utf8')) as Values;
-  const whole = withoutNulls(merge(defaults, values));
+  const whole = withoutNulls(merge(defaults, withDefaultsForNulls(values)));
   checkValues(whole);
   return whole as unknown as Settings;
 }
@@ -125,7 +125,17 @@ export function merge(under: Values, over: Values): Values {
   return merged;
 }
 
-/** Null takes a default away, as in Helm. */
+/** Null gives a value of the schema its default back, which every one needs; an entry of a map, such as a label, it takes away. */
+function withDefaultsForNulls(values: Values, path: string[] = []): Values {
+  const kept = Object.entries(values).filter(([name, value]) => value !== null || !isNamed([...path, name]));
+  return Object.fromEntries(
+    kept.map(([name, value]) => [
+      name,
+      isValues(value) ? withDefaultsForNulls(value, [...path, name]) : value,
+    ]),
+  );
+}
+
 function withoutNulls(values: Values): Values {
   const kept = Object.entries(values).filter(([, value]) => value !== null);
   return Object.fromEntries(
