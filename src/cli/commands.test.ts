@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { CiliumNode, ConfigMap, DaemonSet, Pod } from '../kube/types.ts';
 import { complete, completionScript, SHELLS } from './commands/completion.ts';
 import { createProgram } from './program.ts';
+import { projectFile } from './root.ts';
 import { FakeCluster, PATHS } from './testing.ts';
 
 describe('cilium config, status, version, completion', () => {
@@ -169,8 +171,11 @@ describe('cilium config, status, version, completion', () => {
 
   it('usage errors end with 2 and a hint', async () => {
     for (const [args, message] of [
-      [['statsu'], /unknown command 'statsu'\n\(Did you mean status\?\)/],
-      [['status', '--wiat'], /unknown option '--wiat'\n\(Did you mean --wait\?\)/],
+      [['statsu'], /^Error: unknown command 'statsu'\n\(Did you mean status\?\)\nSee 'cilium --help'\n$/],
+      [
+        ['status', '--wiat'],
+        /unknown option '--wiat'\n\(Did you mean --wait\?\)\nSee 'cilium status --help'\n$/,
+      ],
       [['status', '-o', 'yaml'], /Allowed choices are summary, json/],
       [['completion', 'tcsh'], /Allowed choices are bash, zsh, fish, powershell/],
       [['-n', 'Not_a_name', 'status'], /"Not_a_name" is no name of a namespace/],
@@ -198,10 +203,11 @@ describe('cilium config, status, version, completion', () => {
   });
 
   it('help is printed to stdout with 0', async () => {
-    for (const args of [['--help'], ['help', 'install'], ['install', '-h']]) {
-      const { code, out } = await cluster.run(...args);
+    for (const args of [['--help'], ['help', 'install'], ['install', '-h'], ['config']]) {
+      const { code, out, err } = await cluster.run(...args);
       assert.equal(code, 0);
       assert.match(out, /^Usage: cilium /);
+      assert.equal(err, '');
     }
   });
 
@@ -218,6 +224,7 @@ describe('cilium config, status, version, completion', () => {
     assert.deepEqual(words('config', ''), ['view', 'set', 'delete']);
     assert.deepEqual(words('completion', 'b'), ['bash']);
     assert.deepEqual(words('status', '-o', ''), ['summary', 'json']);
+    assert.deepEqual(words('status', '--output=j'), ['--output=json']);
     assert.deepEqual(words('--context', 'status', 'stat'), ['status']);
     assert.ok(words('install', '--se').includes('--set-string'));
     assert.ok(words('status', '--k').includes('--kubeconfig'));
@@ -226,6 +233,19 @@ describe('cilium config, status, version, completion', () => {
       assert.match(completionScript(shell, 'cilium'), /cilium.*__complete|__complete/s);
     const { out } = await cluster.run('__complete', 'install', '--dry');
     assert.match(out, /^--dry-run\tPrint the objects, change nothing$/m);
+  });
+
+  it('completes in bash, which takes --flag=value for three words', () => {
+    const answer = (...words: string[]) => {
+      const typed = `COMP_WORDS=(${words.map(word => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}`;
+      const program = `cilium() { '${process.execPath}' '${projectFile('src/main/cilium.ts')}' "$@"; }`;
+      const script = `${completionScript('bash', 'cilium')}\n${program}\n${typed}; _cilium_complete; printf '%s\\n' "\${COMPREPLY[@]}"`;
+      return execFileSync('bash', ['-c', script], { encoding: 'utf8' }).trimEnd().split('\n');
+    };
+    assert.deepEqual(answer('cilium', 'st'), ['status']);
+    assert.deepEqual(answer('cilium', 'config', ''), ['view', 'set', 'delete']);
+    assert.deepEqual(answer('cilium', 'status', '--output', '=', 'j'), ['json']);
+    assert.deepEqual(answer('cilium', 'install', '--set', 'a', '=', 'b', '--wait-d'), ['--wait-duration']);
   });
 
   it('an unreadable release is told, not thrown', async () => {

@@ -24,7 +24,7 @@ export async function main(
     const program = createProgram(options, terminal, what => {
       doing = what;
     });
-    if (options.lab && args.find(arg => arg !== '__complete') === 'lab') await loadLab(program);
+    if (options.lab && args.find(arg => arg !== '__complete') === 'lab') await loadLab(program, terminal);
     if (args[0] === '__complete') {
       const { complete } = await import('./commands/completion.ts');
       for (const line of complete(program, args.slice(1))) terminal.out(`${line}\n`);
@@ -57,8 +57,8 @@ export function createProgram(
     .showSuggestionAfterError(true)
     .configureOutput({
       writeOut: text => terminal.out(text),
-      writeErr: text => terminal.err(text),
-      outputError: (text, write) => write(text.replace(/^error: /, 'Error: ')),
+      // Help for who names no command; errors go by outputError.
+      writeErr: text => terminal.out(text),
     })
     .exitOverride();
 
@@ -78,6 +78,8 @@ export function createProgram(
   addConfig(program, act);
   addCompletion(program, name, terminal);
   if (lab) program.command('lab').description('A cluster in miniature on this machine: up, down, status');
+  for (const command of program.commands) speakLike(program, command, terminal);
+  hint(program, terminal);
   return program;
 }
 
@@ -241,13 +243,32 @@ function addCompletion(program: Command, name: string, terminal: Terminal): void
 }
 
 /** `lab` needs much that no other command does: it takes the place of its entry in the help only when it is called. */
-async function loadLab(program: Command): Promise<void> {
+async function loadLab(program: Command, terminal: Terminal): Promise<void> {
   const { labCommand } = await import('./lab.ts');
   const commands = program.commands as Command[];
   const place = commands.findIndex(command => command.name() === 'lab');
   if (place < 0) return;
   commands.splice(place, 1);
-  program.addCommand(labCommand().exitOverride());
+  const lab = labCommand();
+  program.addCommand(lab);
+  speakLike(program, lab, terminal);
+}
+
+/** A command and those below it get the ways of the program. */
+function speakLike(program: Command, command: Command, terminal: Terminal): void {
+  command.copyInheritedSettings(program);
+  hint(command, terminal);
+  for (const inner of command.commands) speakLike(program, inner, terminal);
+}
+
+/** Usage errors end with where to look. */
+function hint(command: Command, terminal: Terminal): void {
+  const path = [];
+  for (let at: Command | null = command; at; at = at.parent) path.unshift(at.name());
+  const see = `See '${path.join(' ')} --help'\n`;
+  command.configureOutput({
+    outputError: text => terminal.err(text.replace(/^error: /, 'Error: ') + see),
+  });
 }
 
 function withValues(command: Command, description: string): Command {
@@ -325,7 +346,7 @@ function onOff(text: string): boolean {
 }
 
 function report(error: unknown, doing: string, terminal: Terminal): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof CommanderError) return error.exitCode === 0 || error.code === 'commander.help' ? 0 : 2;
   if (error instanceof Interrupted || (error instanceof Error && error.cause instanceof Interrupted)) {
     terminal.err('\nInterrupted\n');
     return 130;

@@ -30,14 +30,17 @@ export function complete(program: Command, words: string[]): string[] {
     if (next) command = next;
     else positional++;
   }
+  const [, flag = '', assigned] = /^(--[^=]+=)(.*)$/s.exec(current) ?? [];
   const found = awaiting
     ? (awaiting.argChoices ?? []).map(choice => [choice, ''])
-    : current.startsWith('-')
-      ? optionsOf(command).map(option => [option.long ?? option.short ?? '', option.description])
-      : [
-          ...command.commands.map(inner => [inner.name(), inner.description()]),
-          ...choicesOf(command.registeredArguments[positional]).map(choice => [choice, '']),
-        ];
+    : assigned !== undefined
+      ? (optionNamed(command, flag.slice(0, -1))?.argChoices ?? []).map(choice => [flag + choice, ''])
+      : current.startsWith('-')
+        ? optionsOf(command).map(option => [option.long ?? option.short ?? '', option.description])
+        : [
+            ...command.commands.map(inner => [inner.name(), inner.description()]),
+            ...choicesOf(command.registeredArguments[positional]).map(choice => [choice, '']),
+          ];
   return found
     .filter(([word = '']) => word.startsWith(current))
     .map(([word, description]) => (description ? `${word}\t${description}` : `${word}`));
@@ -60,11 +63,18 @@ function optionNamed(command: Command, name: string): Option | undefined {
 const SCRIPTS: Record<Shell, string> = {
   bash: `# bash completion for PROGRAM: source <(PROGRAM completion bash)
 _FUNCTION_complete() {
-  local IFS=$'\\n' line
+  local IFS=$'\\n' line word before=
+  local words=()
   COMPREPLY=()
+  # Bash splits --flag=value into three words.
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD}"; do
+    if [[ \${#words[@]} -gt 0 && ( $word == "=" || \${words[-1]} == --*= ) ]]; then words[-1]+=$word; else words+=("$word"); fi
+  done
+  [[ \${words[-1]} == --*=* ]] && before=\${words[-1]%%=*}=
   while read -r line; do
-    COMPREPLY+=("\${line%%$'\\t'*}")
-  done < <("\${COMP_WORDS[0]}" __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    line=\${line%%$'\\t'*}
+    COMPREPLY+=("\${line#"$before"}")
+  done < <("\${COMP_WORDS[0]}" __complete "\${words[@]}" 2>/dev/null)
   [ \${#COMPREPLY[@]} -gt 0 ] || compopt -o default 2>/dev/null
 }
 complete -F _FUNCTION_complete PROGRAM
@@ -84,7 +94,12 @@ compdef _FUNCTION PROGRAM
   fish: `# fish completion for PROGRAM: PROGRAM completion fish | source
 function __FUNCTION_complete
   set -l words (commandline -opc) (commandline -ct)
-  $words[1] __complete $words[2..-1] 2>/dev/null
+  set -l found ($words[1] __complete $words[2..-1] 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
 end
 complete -c PROGRAM -f -a '(__FUNCTION_complete)'
 `,
