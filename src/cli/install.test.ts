@@ -43,22 +43,23 @@ describe('cilium install, upgrade, uninstall', () => {
       `    /¯¯\\
  /¯¯\\__/¯¯\\    Cilium:             OK
  \\__/¯¯\\__/    Operator:           OK
- /¯¯\\__/¯¯\\    Envoy DaemonSet:    disabled
+ /¯¯\\__/¯¯\\    Envoy DaemonSet:    disabled (using embedded mode)
  \\__/¯¯\\__/    Hubble Relay:       disabled
     \\__/       ClusterMesh:        disabled
 
-Deployment           cilium-operator    Desired: 1, Ready: 1/1, Available: 1/1
-DaemonSet            cilium             Desired: 3, Ready: 3/3, Available: 3/3
-DaemonSet            cilium-engine      Desired: 3, Ready: 3/3, Available: 3/3
-Containers:          cilium             Running: 3
-                     cilium-engine      Running: 3
-                     cilium-operator    Running: 1
-Cluster Pods:        0/0 managed by Cilium
-Encryption:          Wireguard (3/3 nodes)
-Pellicle version:    0.1.0 (for Cilium 1.14.5)
-Image versions       cilium             pellicle/cilium:v0.1.0: 3
-                     cilium-engine      pellicle/cilium:v0.1.0: 3
-                     cilium-operator    pellicle/operator:v0.1.0: 1
+Deployment             cilium-operator    Desired: 1, Ready: 1/1, Available: 1/1
+DaemonSet              cilium             Desired: 3, Ready: 3/3, Available: 3/3
+DaemonSet              cilium-engine      Desired: 3, Ready: 3/3, Available: 3/3
+Containers:            cilium             Running: 3
+                       cilium-engine      Running: 3
+                       cilium-operator    Running: 1
+Cluster Pods:          0/0 managed by Cilium
+Encryption:            Wireguard (3/3 nodes)
+Helm chart version:    1.14.5
+Pellicle version:      0.1.0
+Image versions         cilium             pellicle/cilium:v0.1.0: 3
+                       cilium-engine      pellicle/cilium:v0.1.0: 3
+                       cilium-operator    pellicle/operator:v0.1.0: 1
 `,
     );
     const config = await cluster.run('config', 'view');

@@ -50,7 +50,7 @@ function logo(report: StatusReport, paint: Paint): string {
     `    ${y('/¯¯\\')}`,
     ` ${c('/¯¯')}${y('\\__/')}${g('¯¯\\')}    Cilium:             ${state([AGENT, ENGINE])}`,
     ` ${c('\\__')}${r('/¯¯\\')}${g('__/')}    Operator:           ${state([OPERATOR])}`,
-    ` ${g('/¯¯')}${r('\\__/')}${m('¯¯\\')}    Envoy DaemonSet:    ${off}`,
+    ` ${g('/¯¯')}${r('\\__/')}${m('¯¯\\')}    Envoy DaemonSet:    ${off} (using embedded mode)`,
     ` ${g('\\__')}${b('/¯¯\\')}${m('__/')}    Hubble Relay:       ${off}`,
     `    ${b('\\__/')}       ClusterMesh:        ${off}`,
     '',
@@ -72,11 +72,10 @@ function table(report: StatusReport): string {
   const { managed, total } = report.clusterPods;
   rows.push(['Cluster Pods:', `${managed}/${total} managed by Cilium`]);
   rows.push(['Encryption:', encryptionText(report)]);
-  if (report.version)
-    rows.push([
-      'Pellicle version:',
-      `${report.version} (for Cilium ${report.ciliumVersion ?? CILIUM_VERSION})`,
-    ]);
+  if (report.version) {
+    rows.push(['Helm chart version:', report.ciliumVersion ?? CILIUM_VERSION]);
+    rows.push(['Pellicle version:', report.version]);
+  }
   grouped(rows, 'Image versions', report.images, (image, number) => `${image}: ${number}`);
   return tabulate(rows);
 }
