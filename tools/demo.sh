@@ -6,6 +6,11 @@ lab=${1:-kind}
 encryption=${2:-wireguard}
 began=$SECONDS
 
+# The demo's pods name the nodes they run on.
+if [ "$lab" != kind ]; then
+  echo "LAB=$lab is not possible: the demo's pods run on kind-worker and kind-worker2; leave LAB out" >&2
+  exit 2
+fi
 case $encryption in
   wireguard) ping="kubectl exec -ti pod-worker -- ping \$(kubectl get pod pod-worker2 --template '{{.status.podIP}}')" ;;
   ipsec) ping='kubectl -n endor exec -ti deploy/tiefighter -- curl -XPOST deathstar.endor.svc.cluster.local/v1/request-landing' ;;
