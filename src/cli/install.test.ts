@@ -283,6 +283,7 @@ Image versions         cilium             pellicle/cilium:v0.1.0: 3
     assert.deepEqual(cluster.server.all(PATHS.daemonSets), []);
     assert.deepEqual(cluster.server.all(PATHS.definitions), []);
     assert.equal(cluster.config(), undefined);
+    assert.deepEqual(cluster.server.all(PATHS.secrets), []);
   });
 
   it('--dry-run prints objects, --dry-run-helm-values prints values, nothing is changed', async () => {

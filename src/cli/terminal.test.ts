@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Progress, type Terminal } from './terminal.ts';
+import { asking, Interrupted, Progress, type Terminal } from './terminal.ts';
 
 function terminal(columns?: number): Terminal & { written: string } {
   const fake = {
@@ -22,6 +22,18 @@ function show(to: Terminal): void {
   progress.end();
   progress.end();
 }
+
+describe('asking', () => {
+  it('ends with Ctrl-C, whatever the cluster does', async () => {
+    const abort = new AbortController();
+    const quiet = { ...terminal(), signal: abort.signal };
+    const answer = asking(quiet, 'Asking', new Promise(() => {}));
+    abort.abort(new Interrupted('interrupted'));
+    await assert.rejects(answer, Interrupted);
+    await assert.rejects(asking(quiet, 'Asking', new Promise(() => {})), Interrupted);
+    assert.equal(await asking(terminal(), 'Asking', Promise.resolve(1)), 1);
+  });
+});
 
 describe('progress', () => {
   it('is a line for each change where nobody looks', () => {

@@ -45,6 +45,12 @@ export function systemTerminal(): Terminal {
   };
 }
 
+/** Ends the process. After Ctrl-C requests that are still under way do not hold it. */
+export function leave(exitCode: number): void {
+  if (exitCode === 130) process.exit(exitCode);
+  process.exitCode = exitCode;
+}
+
 /** Says on stderr what is being waited for, if it takes longer than a second. */
 export async function slowly<T>(terminal: Terminal, what: string, work: Promise<T>): Promise<T> {
   const timer = setTimeout(() => terminal.err(`⌛ ${what}…\n`), 1_000);
@@ -53,6 +59,18 @@ export async function slowly<T>(terminal: Terminal, what: string, work: Promise<
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The same for work that changes nothing: Ctrl-C does not wait for its end. */
+export function asking<T>(terminal: Terminal, what: string, work: Promise<T>): Promise<T> {
+  const { signal } = terminal;
+  const interrupted = Promise.withResolvers<never>();
+  const stop = () => interrupted.reject(signal.reason);
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop);
+  return slowly(terminal, what, Promise.race([work, interrupted.promise])).finally(() =>
+    signal.removeEventListener('abort', stop),
+  );
 }
 
 /** Tells on stderr how far something is: in one line that changes, or, where nobody looks, in a line for each change. */

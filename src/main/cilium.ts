@@ -1,4 +1,5 @@
 /** The command line under the name that people know. */
 import { main } from '../cli/program.ts';
+import { leave } from '../cli/terminal.ts';
 
-process.exitCode = await main({ name: 'cilium' }, process.argv.slice(2));
+leave(await main({ name: 'cilium' }, process.argv.slice(2)));

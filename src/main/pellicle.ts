@@ -1,5 +1,6 @@
 /** The command line with the lab; also as a plugin of kubectl, which sets the name. */
 import { main } from '../cli/program.ts';
+import { leave } from '../cli/terminal.ts';
 
 const name = process.env['PELLICLE_CALLED_AS'] ?? 'pellicle';
-process.exitCode = await main({ name, lab: true }, process.argv.slice(2));
+leave(await main({ name, lab: true }, process.argv.slice(2)));

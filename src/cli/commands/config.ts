@@ -7,7 +7,7 @@ import { CONFIG_NAME, refuseProblems } from '../install/config.ts';
 import { readOr } from '../install/facts.ts';
 import { AGENT, OPERATOR } from '../install/labels.ts';
 import { tabulate } from '../status/format.ts';
-import { slowly } from '../terminal.ts';
+import { asking } from '../terminal.ts';
 
 export interface ChangeFlags {
   restart: boolean;
@@ -83,7 +83,7 @@ async function restartPods(client: KubeClient, namespace: string): Promise<void>
 async function readConfig(context: CommandContext): Promise<ConfigMap> {
   const { client } = await context.cluster();
   const { namespace } = context.flags;
-  const config = await slowly(
+  const config = await asking(
     context.terminal,
     `Asking the cluster at ${client.server}`,
     readOr(client, CONFIGMAPS, CONFIG_NAME, namespace),

@@ -12,7 +12,7 @@ import { ageText } from '../age.ts';
 import type { CommandContext } from '../context.ts';
 import { Failure } from '../failure.ts';
 import { badKey, findKeySecret, keySecretName, missingKey } from '../keys.ts';
-import { slowly } from '../terminal.ts';
+import { asking } from '../terminal.ts';
 
 export interface CreateKeyFlags {
   authAlgo: ProfileName;
@@ -52,7 +52,7 @@ export async function keyStatus(context: CommandContext, flags: KeyStatusFlags):
   const { client } = await context.cluster();
   const { namespace } = context.flags;
   const name = await keySecretName(client, namespace);
-  const secret = await slowly(
+  const secret = await asking(
     context.terminal,
     `Asking the cluster at ${client.server}`,
     findKeySecret(client, namespace, name),

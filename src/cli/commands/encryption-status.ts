@@ -6,7 +6,7 @@ import { type CommandContext, parseWait } from '../context.ts';
 import { Failure } from '../failure.ts';
 import { lookAtKeys } from '../keys.ts';
 import { type AgentAnswer, asJson, type NodeAnswer, nodeText, summaryText } from '../status/encryption.ts';
-import { slowly } from '../terminal.ts';
+import { asking } from '../terminal.ts';
 import { readWords } from './encryption-keys.ts';
 
 export interface EncryptionFlags {
@@ -31,7 +31,7 @@ export async function encryptionStatus(context: CommandContext, flags: Encryptio
         : `no agent runs in namespace ${namespace}: install with "cilium install" first`,
     );
   const signal = AbortSignal.any([terminal.signal, AbortSignal.timeout(Math.ceil(patience))]);
-  const [answers, words, keys] = await slowly(
+  const [answers, words, keys] = await asking(
     terminal,
     `Asking ${pods.length} agents`,
     Promise.all([

@@ -9,10 +9,10 @@ import { type Facts, installedElsewhere, readFacts, readOr, shapeOf } from '../i
 import { AGENT, MANAGED_BY, MANAGER } from '../install/labels.ts';
 import { allOf, installationObjects, manifestText } from '../install/objects.ts';
 import { preflight } from '../install/preflight.ts';
-import { readRelease, writeRelease } from '../install/release.ts';
+import { deleteRelease, type Release, readRelease, writeRelease } from '../install/release.ts';
 import { announce, checkVersion, listVersions } from '../install/versions.ts';
 import { version } from '../root.ts';
-import { slowly } from '../terminal.ts';
+import { asking, slowly } from '../terminal.ts';
 import { merge, settingsOf, type ValueFlags, valuesOfFlags } from '../values/values.ts';
 import { waitForStatus } from './status.ts';
 
@@ -36,7 +36,7 @@ export async function install(context: CommandContext, flags: InstallFlags): Pro
   const settings = settingsOf(values);
 
   const { client, connection } = await context.cluster();
-  const facts = await slowly(
+  const facts = await asking(
     terminal,
     `Asking the cluster at ${client.server}`,
     readFacts(client, connection),
@@ -56,21 +56,28 @@ export async function install(context: CommandContext, flags: InstallFlags): Pro
   }
   if (flags.dryRun) return terminal.out(manifestText(stages));
 
-  await refuseSecond(context, facts);
-  await slowly(
+  const earlier = await refuseSecond(context, facts);
+  await asking(
     terminal,
     'Checking what the cluster can do',
     preflight(client, facts, shape, settings, { namespace, manifests: allOf(stages) }),
   );
-  await slowly(terminal, 'Having the API server check the objects', tryApply(client, stages));
+  await asking(terminal, 'Having the API server check the objects', tryApply(client, stages));
   const release = { values, version, ciliumVersion, configKeys: Object.keys(config) };
   await writeRelease(client, namespace, { ...release, state: 'pending' });
-  await slowly(terminal, 'Creating the objects', applyAll(client, stages, terminal.signal));
+  try {
+    await slowly(terminal, 'Creating the objects', applyAll(client, stages, terminal.signal));
+  } catch (error) {
+    // All that was made is taken back, so there is nothing to go on with.
+    if (!earlier) await deleteRelease(client, namespace).catch(() => {});
+    throw error;
+  }
   await writeRelease(client, namespace, { ...release, state: 'deployed' });
   if (flags.wait) await waitForStatus(context, patience);
 }
 
-async function refuseSecond(context: CommandContext, { daemonSets }: Facts): Promise<void> {
+/** Returns what an installation that broke off has left, if there is any. */
+async function refuseSecond(context: CommandContext, { daemonSets }: Facts): Promise<Release | undefined> {
   const { client } = await context.cluster();
   const { namespace } = context.flags;
   const elsewhere = installedElsewhere(daemonSets, namespace);
@@ -85,4 +92,5 @@ async function refuseSecond(context: CommandContext, { daemonSets }: Facts): Pro
     throw new Failure(
       `it is installed already (Pellicle ${release.version} in namespace ${namespace}): change it with "cilium upgrade", or remove it with "cilium uninstall" first`,
     );
+  return release;
 }

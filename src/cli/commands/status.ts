@@ -21,7 +21,7 @@ import { readRelease } from '../install/release.ts';
 import { lookAtKeys } from '../keys.ts';
 import { formatStatus, stateOf } from '../status/format.ts';
 import { type Observed, reportOf, type StatusReport } from '../status/report.ts';
-import { slowly, type Terminal } from '../terminal.ts';
+import { asking, type Terminal } from '../terminal.ts';
 
 export interface StatusFlags {
   wait?: boolean;
@@ -96,7 +96,7 @@ export async function observe(client: KubeClient, namespace: string): Promise<Ob
 async function look(context: CommandContext): Promise<StatusReport> {
   const { client } = await context.cluster();
   const observed = observe(client, context.flags.namespace);
-  return reportOf(await slowly(context.terminal, `Asking the cluster at ${client.server}`, observed));
+  return reportOf(await asking(context.terminal, `Asking the cluster at ${client.server}`, observed));
 }
 
 async function waitUntilSound(

@@ -24,7 +24,7 @@ import { installedElsewhere, readOr } from '../install/facts.ts';
 import { AGENT, MANAGED_BY, MANAGER, OPERATOR } from '../install/labels.ts';
 import { allOf, everyObject, type Manifest } from '../install/objects.ts';
 import { deleteRelease, readRelease } from '../install/release.ts';
-import { slowly } from '../terminal.ts';
+import { asking, slowly } from '../terminal.ts';
 
 export interface UninstallFlags {
   wait?: boolean;
@@ -38,7 +38,7 @@ export async function uninstall(context: CommandContext, flags: UninstallFlags):
   const { namespace } = context.flags;
   const patience = flags.wait ? parseWait(flags.waitDuration) : PATIENCE;
   const { client } = await context.cluster();
-  const [installed, { items: daemonSets }] = await slowly(
+  const [installed, { items: daemonSets }] = await asking(
     terminal,
     `Asking the cluster at ${client.server}`,
     Promise.all([installedObjects(client, namespace), client.list(DAEMONSETS)]),

@@ -16,7 +16,7 @@ import { preflight } from '../install/preflight.ts';
 import { readRelease, writeRelease } from '../install/release.ts';
 import { announce, checkVersion } from '../install/versions.ts';
 import { version } from '../root.ts';
-import { slowly } from '../terminal.ts';
+import { asking, slowly } from '../terminal.ts';
 import { merge, settingsOf, valuesOfFlags } from '../values/values.ts';
 import { readWords } from './encryption-keys.ts';
 import type { InstallFlags } from './install.ts';
@@ -44,7 +44,7 @@ export async function upgrade(context: CommandContext, flags: UpgradeFlags): Pro
   settingsOf(given);
 
   const { client, connection } = await context.cluster();
-  const [facts, release] = await slowly(
+  const [facts, release] = await asking(
     terminal,
     `Asking the cluster at ${client.server}`,
     Promise.all([readFacts(client, connection), readRelease(client, namespace)]),
@@ -64,8 +64,12 @@ export async function upgrade(context: CommandContext, flags: UpgradeFlags): Pro
   if (flags.dryRunHelmValues) return terminal.out(stringify(values));
   if (flags.dryRun) return terminal.out(manifestText(stages));
 
-  await preflight(client, facts, shape, settings, { namespace, manifests: allOf(stages) });
-  await tryApply(client, stages);
+  await asking(
+    terminal,
+    'Checking what the cluster can do',
+    preflight(client, facts, shape, settings, { namespace, manifests: allOf(stages) }),
+  );
+  await asking(terminal, 'Having the API server check the objects', tryApply(client, stages));
   const obsolete = release.configKeys.filter(key => !Object.hasOwn(config, key));
   await slowly(terminal, 'Applying the changes', applyAll(client, stages, terminal.signal, obsolete));
   await writeRelease(client, namespace, {

@@ -4,6 +4,7 @@ import type { CommandContext } from '../context.ts';
 import { readOr } from '../install/facts.ts';
 import { AGENT } from '../install/labels.ts';
 import { CILIUM_VERSION, version } from '../root.ts';
+import { asking, Interrupted } from '../terminal.ts';
 
 export async function printVersion(context: CommandContext, flags: { client?: boolean }): Promise<void> {
   const { terminal } = context;
@@ -18,10 +19,15 @@ export async function printVersion(context: CommandContext, flags: { client?: bo
 async function runningVersion(context: CommandContext): Promise<string> {
   try {
     const { client } = await context.cluster();
-    const agents = await readOr(client, DAEMONSETS, AGENT, context.flags.namespace);
+    const agents = await asking(
+      context.terminal,
+      `Asking the cluster at ${client.server}`,
+      readOr(client, DAEMONSETS, AGENT, context.flags.namespace),
+    );
     if (!agents) return 'unknown. Nothing is installed in this cluster';
     return agents.spec.template.spec.containers[0]?.image?.split(':').at(-1) ?? 'unknown';
   } catch (error) {
+    if (error instanceof Interrupted) throw error;
     return `unknown. Unable to obtain cilium version, ${error instanceof Error ? error.message : String(error)}`;
   }
 }
