@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { CiliumNode, ConfigMap, DaemonSet, Pod } from '../kube/types.ts';
+import type { CiliumNode, ConfigMap, DaemonSet, KubeEvent, Pod } from '../kube/types.ts';
 import { complete, completionScript, SHELLS } from './commands/completion.ts';
 import { createProgram } from './program.ts';
 import { projectFile } from './root.ts';
@@ -139,6 +139,35 @@ describe('cilium config, status, version, completion', () => {
     const { out } = await cluster.run('status');
     assert.match(out, /Cilium: {13}1 error$/m);
     assert.match(out, /^Errors: +cilium +3 nodes +IPsecKeyRefused: it is short$/m);
+  });
+
+  it('status tells why an agent is not ready, as its last Event does', async () => {
+    const pod = cluster.server.read<Pod>(PATHS.pods, 'cilium-x1', 'kube-system');
+    assert.ok(pod);
+    cluster.server.put<Pod>(PATHS.pods, {
+      ...pod,
+      status: { phase: 'Running', startTime: '2026-01-01T00:00:10Z', conditions: [] },
+    });
+    for (const [second, note] of [
+      ['09', 'What was before.'],
+      ['12', 'UDP port 51871 is taken.'],
+      ['11', 'Something else.'],
+    ] as const)
+      cluster.server.put<KubeEvent>('/apis/events.k8s.io/v1/events', {
+        apiVersion: 'events.k8s.io/v1',
+        kind: 'Event',
+        metadata: { name: `e${second}`, namespace: 'default' },
+        type: 'Warning',
+        eventTime: `2026-01-01T00:00:${second}.000000Z`,
+        reportingController: 'cilium-agent',
+        reportingInstance: 'kind-worker',
+        note,
+      });
+    const { err, code } = await cluster.run('status', '--wait', '--wait-duration', '0.2s');
+    assert.equal(code, 1);
+    assert.match(err, /^Errors: +cilium +kind-worker +UDP port 51871 is taken\.$/m);
+    assert.doesNotMatch(err, /before|else/);
+    assert.match(err, /to become successful: kind-worker: UDP port 51871 is taken\.\n$/);
   });
 
   it('status waits for keys', async () => {

@@ -7,6 +7,7 @@ import {
   CONFIGMAPS,
   DAEMONSETS,
   DEPLOYMENTS,
+  EVENTS,
   type KubeObject,
   NODES,
   PODS,
@@ -20,7 +21,7 @@ import { AGENT, ENGINE, OPERATOR } from '../install/labels.ts';
 import { readRelease } from '../install/release.ts';
 import { lookAtKeys } from '../keys.ts';
 import { formatStatus, stateOf } from '../status/format.ts';
-import { type Observed, reportOf, type StatusReport } from '../status/report.ts';
+import { type Observed, type Problem, reportOf, type StatusReport } from '../status/report.ts';
 import { asking, type Terminal } from '../terminal.ts';
 
 export interface StatusFlags {
@@ -45,7 +46,7 @@ export async function status(context: CommandContext, flags: StatusFlags): Promi
   if (flags.wait && problems > 0) {
     terminal.err(text);
     throw new Failure(
-      `timeout while waiting for status to become successful: ${(report.errors[0] ?? report.warnings[0])?.message}`,
+      `timeout while waiting for status to become successful: ${sentenceOf(report.errors[0] ?? report.warnings[0])}`,
     );
   }
   terminal.out(text);
@@ -57,11 +58,11 @@ export async function waitForStatus(context: CommandContext, patience: number): 
   const problem = report.errors[0] ?? report.warnings[0];
   if (!problem) return;
   context.terminal.err(summary(context.terminal, report));
-  throw new Failure(`timeout while waiting for status to become successful: ${problem.message}`);
+  throw new Failure(`timeout while waiting for status to become successful: ${sentenceOf(problem)}`);
 }
 
 export async function observe(client: KubeClient, namespace: string): Promise<Observed> {
-  const [agent, engine, operator, config, pods, nodes, ciliumNodes, endpoints, release, found] =
+  const [agent, engine, operator, config, pods, nodes, ciliumNodes, endpoints, events, release, found] =
     await Promise.all([
       readOr(client, DAEMONSETS, AGENT, namespace),
       readOr(client, DAEMONSETS, ENGINE, namespace),
@@ -71,6 +72,11 @@ export async function observe(client: KubeClient, namespace: string): Promise<Ob
       client.list(NODES).then(list => list.items),
       listOr(client, CILIUMNODES),
       listOr(client, CILIUMENDPOINTS),
+      client.list(EVENTS, { fieldSelector: 'type=Warning' }).then(
+        list => list.items.filter(({ reportingController }) => reportingController === 'cilium-agent'),
+        // What only explains may be missing.
+        () => [],
+      ),
       // People may look at the state without being allowed to read Secrets.
       readRelease(client, namespace).catch(() => undefined),
       lookAtKeys(client, namespace),
@@ -87,6 +93,7 @@ export async function observe(client: KubeClient, namespace: string): Promise<Ob
     ciliumNodes,
     keys,
     endpoints,
+    events,
     namespace,
     version,
     ciliumVersion,
@@ -113,10 +120,19 @@ async function waitUntilSound(
     if (!problem || performance.now() - started > patience) return report;
     if (performance.now() - told > 5_000) {
       told = performance.now();
-      terminal.err(`⌛ ${problem.message}…\n`);
+      terminal.err(`⌛ ${sentenceOf(problem)}…\n`);
     }
     await sleep(BETWEEN_LOOKS, undefined, { signal: terminal.signal });
   }
+}
+
+/** With the pod or node it is about, where there is one. */
+function sentenceOf(problem: Problem | undefined): string {
+  if (!problem) return '';
+  const { component, subject, message } = problem;
+  return subject === '' || message.includes(subject) || subject === component
+    ? message
+    : `${subject}: ${message}`;
 }
 
 /** An API server that restarts meanwhile is waited for too, once it has been reached. */

@@ -5,6 +5,7 @@ import type {
   ConfigMap,
   DaemonSet,
   Deployment,
+  KubeEvent,
   Node,
   Pod,
 } from '../../kube/types.ts';
@@ -25,6 +26,7 @@ export interface Observed {
   /** Absent unless the configuration asks for IPsec. */
   keys: KeysSight | undefined;
   endpoints: CiliumEndpoint[];
+  events: KubeEvent[];
   namespace: string;
   version: string | undefined;
   ciliumVersion: string | undefined;
@@ -87,6 +89,7 @@ export function reportOf(observed: Observed): StatusReport {
     );
   for (const workload of [agent, engine, operator]) if (workload) addPods(report, workload, observed);
   addNodes(report, observed);
+  addIncidents(report, observed);
   addKeys(report, observed);
   return report;
 }
@@ -199,6 +202,27 @@ function addNodes(report: StatusReport, observed: Observed): void {
   const missing = `${of - nodes} of ${of} nodes`;
   const message = mode === 'Disabled' ? `${missing} still seal` : `${missing} cannot open and seal yet`;
   report.errors.push({ component: AGENT, subject: '', message });
+}
+
+/** What an agent that is not ready has said last in an Event. It comes first: the rest follows from it. */
+function addIncidents(report: StatusReport, { pods, events, namespace }: Observed): void {
+  for (const { metadata, spec, status } of pods) {
+    if (metadata.namespace !== namespace || metadata.labels?.['k8s-app'] !== AGENT || isReady(status))
+      continue;
+    const began = Date.parse(status?.startTime ?? '');
+    const [last] = events
+      .filter(
+        ({ type, reportingInstance, eventTime }) =>
+          type === 'Warning' && reportingInstance === spec.nodeName && Date.parse(eventTime ?? '') >= began,
+      )
+      .sort((a, b) => (b.eventTime ?? '').localeCompare(a.eventTime ?? ''));
+    if (last?.note)
+      report.errors.unshift({ component: AGENT, subject: spec.nodeName ?? '', message: last.note });
+  }
+}
+
+function isReady(status: Pod['status']): boolean {
+  return status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
 }
 
 function addKeys(report: StatusReport, { keys, namespace }: Observed): void {
