@@ -16,7 +16,8 @@ const terminal: Output = {
   err: text => void process.stderr.write(text),
 };
 
-export function labCommand(output: Output = terminal): Command {
+/** `user` is the effective user id. */
+export function labCommand(output: Output = terminal, user = process.geteuid?.()): Command {
   const lab = new Command('lab').description('A cluster in miniature on this machine, without downloads');
   lab
     .command('up')
@@ -28,18 +29,18 @@ export function labCommand(output: Output = terminal): Command {
         .choices(['ipv4', 'dual'])
         .default('ipv4'),
     )
-    .action(options => guarded(output, () => runUp(options, output)));
+    .action(options => guarded(output, user, () => runUp(options, output)));
   lab
     .command('down')
     .description('Remove a lab and all that it left on the machine')
     .option('--name <name>', 'Name of the lab', 'kind')
-    .action(options => guarded(output, () => runDown(options, output)));
+    .action(options => guarded(output, user, () => runDown(options, output)));
   lab
     .command('status')
     .description('Show what runs of a lab')
     .option('--name <name>', 'Name of the lab', 'kind')
     .addOption(new Option('-o, --output <format>', 'Output format').choices(['json', 'yaml']))
-    .action(options => guarded(output, () => runStatus(options, output)));
+    .action(options => guarded(output, user, () => runStatus(options, output)));
   lab
     .command('reboot')
     .description(
@@ -48,7 +49,7 @@ export function labCommand(output: Output = terminal): Command {
     )
     .argument('<node>', "Name of the node, as in 'kubectl get nodes', or without the lab's name: worker2")
     .option('--name <name>', 'Name of the lab', 'kind')
-    .action((node, options) => guarded(output, () => runReboot(node, options, output)));
+    .action((node, options) => guarded(output, user, () => runReboot(node, options, output)));
   return lab;
 }
 
@@ -58,6 +59,7 @@ async function runUp(
 ): Promise<number> {
   const options = checkOptions(given);
   if ('problem' in options) throw new Error(options.problem);
+  await requireRights();
   const seconds = stopwatch();
   const interrupt = new AbortController();
   const onSignal = () => {
@@ -167,6 +169,13 @@ function checkName(name: string): void {
   if ('problem' in checked) throw new Error(checked.problem);
 }
 
+/** Root in a container may lack what it takes. */
+async function requireRights(): Promise<void> {
+  const { probe } = await import('../linux/probe.ts');
+  const { netAdmin, sysAdmin } = await probe();
+  for (const { ok, reason } of [sysAdmin, netAdmin]) if (!ok) throw new Error(reason);
+}
+
 function others(name: string): string {
   const names = labNames().filter(each => each !== name);
   return names.length > 0 ? ` (there is ${names.join(', ')})` : '';
@@ -178,8 +187,10 @@ function number(text: string): number {
 }
 
 /** Expected errors are sentences; the stack is for PELLICLE_DEBUG. */
-async function guarded(output: Output, work: () => Promise<number>): Promise<void> {
+async function guarded(output: Output, user: number | undefined, work: () => Promise<number>): Promise<void> {
   try {
+    // Everything of a lab belongs to root, what can be read of it too.
+    if (user !== 0) throw new Error('labs are made of namespaces and mounts: run it as root, e.g. with sudo');
     process.exitCode = await work();
   } catch (error) {
     const { message, stack } = error instanceof Error ? error : new Error(String(error));

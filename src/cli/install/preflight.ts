@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { KubeClient } from '../../kube/client.ts';
 import type { DaemonSet, Node } from '../../kube/types.ts';
+import type { Ability } from '../../linux/probe.ts';
 import { addressOf, contains } from '../../model/net.ts';
 import { Failure } from '../failure.ts';
 import { keyProblems } from '../keys.ts';
@@ -104,11 +105,15 @@ async function kernelProblems({ nodes, lab }: Facts, settings: Settings): Promis
   if (!abilities.netAdmin.ok || !abilities.sysAdmin.ok) return [];
   const { encryption, engine } = settings;
   const { wireguard, tun, vxlan, nft } = abilities;
+  const withoutEngine: Ability = {
+    ok: wireguard.ok,
+    reason: `${wireguard.reason}; engine.enabled=false keeps the engine away: leave that out`,
+  };
   const carriers = !encryption.enabled
     ? [vxlan]
     : encryption.type === 'ipsec'
       ? [tun, vxlan]
-      : [wireguard.ok || !engine.enabled ? wireguard : tun];
+      : [engine.enabled ? (wireguard.ok ? wireguard : tun) : withoutEngine];
   const names = local.map(node => node.metadata.name).join(', ');
   return [...carriers, nft].filter(ability => !ability.ok).map(({ reason }) => `${names}: ${reason}`);
 }
