@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { CiliumNode, ConfigMap, DaemonSet, KubeEvent, Pod } from '../kube/types.ts';
 import { complete, completionScript, SHELLS } from './commands/completion.ts';
@@ -275,6 +276,18 @@ describe('cilium config, status, version, completion', () => {
     assert.deepEqual(answer('cilium', 'config', ''), ['view', 'set', 'delete']);
     assert.deepEqual(answer('cilium', 'status', '--output', '=', 'j'), ['json']);
     assert.deepEqual(answer('cilium', 'install', '--set', 'a', '=', 'b', '--wait-d'), ['--wait-duration']);
+  });
+
+  it('output that cannot be written is told, not thrown', () => {
+    const program = [process.execPath, projectFile('src/main/cilium.ts'), 'completion', 'bash'];
+    const full = openSync('/dev/full', 'w');
+    const { status, stderr } = spawnSync(program[0] ?? '', program.slice(1), {
+      stdio: ['ignore', full, 'pipe'],
+      encoding: 'utf8',
+    });
+    closeSync(full);
+    assert.equal(status, 1);
+    assert.match(stderr, /^\nError: stdout cannot be written: ENOSPC.*; send the output elsewhere\n$/);
   });
 
   it('an unreadable release is told, not thrown', async () => {

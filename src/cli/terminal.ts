@@ -31,7 +31,11 @@ export function systemTerminal(): Terminal {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       // Whoever read the output has seen enough (head, less).
       if (error.code === 'EPIPE') process.exit(0);
-      throw error;
+      if (stream === process.stdout)
+        process.stderr.write(
+          `\nError: stdout cannot be written: ${error.message}; send the output elsewhere\n`,
+        );
+      process.exit(1);
     });
   const colours = showsColours(process.stdout, process.env);
   return {
