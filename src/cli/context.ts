@@ -1,5 +1,5 @@
 /** What every command that talks to a cluster starts from: the global flags, and the connection they lead to. */
-import { connect, type KubeClient } from '../kube/client.ts';
+import type { KubeClient } from '../kube/client.ts';
 import type { Connection } from '../kube/kubeconfig.ts';
 import { usage } from './failure.ts';
 import type { Terminal } from './terminal.ts';
@@ -42,7 +42,10 @@ export function commandContext(terminal: Terminal, flags: GlobalFlags): CommandC
 }
 
 async function reach(flags: GlobalFlags): Promise<Cluster> {
-  const { loadConnection } = await import('../kube/kubeconfig.ts');
+  const [{ loadConnection }, { connect }] = await Promise.all([
+    import('../kube/kubeconfig.ts'),
+    import('../kube/client.ts'),
+  ]);
   const { kubeconfig, context, as, asGroup } = flags;
   const connection = await loadConnection({ kubeconfig, context, as, asGroups: asGroup });
   return { client: connect(connection.credentials, CONNECT), connection };
