@@ -94,11 +94,12 @@ std::shared_ptr<UdpSockets> adoptUdp(uint16_t port, int v4, int v6) {
 }  // namespace
 
 std::unique_ptr<SecretBytes> LoopHandover::save(Loop& loop) {
+  Drops& drops = loop.drops();
   return written([&](StateWriter& out) {
     out(loop.nextPeer_);
     out(loop.mark_);
     out(loop.port());
-    countsOf(out, loop.drops_);
+    countsOf(out, drops);
     out(static_cast<uint32_t>(loop.peers_.size()));
     for (const auto& [id, peer] : loop.peers_) {
       out(id);

@@ -35,6 +35,8 @@ Loop::~Loop() {
 void Loop::start() {
   if (sender_.joinable()) return;
   stopping_ = false;
+  // Sockets that were another process's have its filter.
+  if (sockets_) filter(*sockets_);
   sending_ = std::make_unique<Sender>(*this);
   sender_ = startThread("wg-send", [this] { sending_->run(); });
   receivers_[0] = startThread("wg-receive4", [this] { Receiver(*this, false).run(); });
@@ -61,8 +63,14 @@ int Loop::bind(uint16_t port) {
   int error = 0;
   auto opened = openUdp(port, mark_.load(), error);
   if (!opened) return error;
+  filter(*opened);
   replaceSockets(std::move(opened));
   return 0;
+}
+
+void Loop::filter(const UdpSockets& sockets) const {
+  filter_.attach(sockets.v4);
+  filter_.attach(sockets.v6);
 }
 
 void Loop::unbind() { replaceSockets(nullptr); }
@@ -92,6 +100,7 @@ void Loop::setMac1Key(const std::optional<Mac1::Key>& key) {
 
 int Loop::transmit(const Endpoint& to, const uint8_t* bytes, size_t length) {
   if (!sockets_ || sockets_->of(to) < 0) return sockets_ ? EAFNOSUPPORT : ENOTCONN;
+  if (length > kCookieReplySize) ownIndexes_.note(load<uint32_t>(bytes + 4));
   bool sourceFailed = false;
   return sendTrain(sockets_->of(to), to, bytes, length, length, MSG_DONTWAIT, sourceFailed);
 }

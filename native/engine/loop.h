@@ -20,7 +20,9 @@
 #include "linkwatch.h"
 #include "mac1.h"
 #include "outbox.h"
+#include "ownindexes.h"
 #include "peer.h"
+#include "portfilter.h"
 #include "signal.h"
 #include "statelock.h"
 #include "threads.h"
@@ -57,7 +59,10 @@ class Loop {
   const Clock& clock() const { return clock_; }
   LinkState link() const { return {linkUp_.load(), mtu_.load()}; }
   Outbox& outbox() { return outbox_; }
-  const Drops& drops() const { return drops_; }
+  Drops& drops() {
+    drops_.count(Drop::kMalformed, filter_.takeDropped());
+    return drops_;
+  }
 
   // 0 or an errno; the sockets in use stay when it fails. Port 0 is a random one.
   int bind(uint16_t port);
@@ -107,6 +112,7 @@ class Loop {
     if (peer.armed.fetch_and(~edge) & edge) outbox_.tell(peer, edge);
   }
   void letGo(Keypair* keypair);
+  void filter(const UdpSockets& sockets) const;
   std::shared_ptr<UdpSockets> sockets();
   void replaceSockets(std::shared_ptr<UdpSockets> sockets);
   void watchLink();
@@ -124,7 +130,9 @@ class Loop {
   std::unordered_map<uint32_t, std::unique_ptr<Peer>> peers_;
   std::unordered_map<uint32_t, std::unique_ptr<Keypair>> keypairs_;
   std::shared_ptr<UdpSockets> sockets_;
+  PortFilter filter_;
   Mac1 mac1_;
+  OwnIndexes ownIndexes_;
   uint32_t nextPeer_ = 1;
   uint64_t allowedIpsMark_ = 0;
 

@@ -66,7 +66,11 @@ void Receiver::handleDatagram(uint8_t* datagram, size_t length) {
                          (type == kResponse && length == kResponseSize) ||
                          (type == kCookieReply && length == kCookieReplySize);
   if (!handshake) return loop_.drops_.count(Drop::kMalformed);
-  if (type != kCookieReply && !loop_.mac1_.holds(datagram, length)) return loop_.drops_.count(Drop::kBadMac1);
+  if (type == kCookieReply) {
+    if (!loop_.ownIndexes_.has(load<uint32_t>(datagram + 4))) return loop_.drops_.count(Drop::kUnknownIndex);
+  } else if (!loop_.mac1_.holds(datagram, length)) {
+    return loop_.drops_.count(Drop::kBadMac1);
+  }
   if (!loop_.outbox_.tellHandshake(datagram, length, arrival_.from)) loop_.drops_.count(Drop::kHandshakeQueueFull);
 }
 
