@@ -4,9 +4,9 @@ set -e
 state=/run/bridge-cni
 exec 3>&1 1>/dev/null
 host=t$(printf %s "$CNI_CONTAINERID" | cut -c1-12)
+[ ! -e $state/fail ] || { echo '{"cniVersion":"1.0.0","code":11,"msg":"the network has a holiday"}' >&3; exit 1; }
 case $CNI_COMMAND in
 ADD)
-  [ ! -e $state/fail ] || { echo '{"cniVersion":"1.0.0","code":11,"msg":"the network has a holiday"}' >&3; exit 1; }
   address=$(
     flock 9
     next=$(($(cat $state/next 2>/dev/null || echo 1) + 1))

@@ -220,7 +220,7 @@ test('the kubelet killed: its containers run on, and what happened meanwhile is 
   assert.equal(onNode(worker2, 'ip -br link | grep -c ^t || true').trim(), '0');
 });
 
-test('an ADD that fails leaves nothing, and is tried again', async () => {
+test('ADD and DEL that fail are tried again, and leave nothing', async () => {
   onNode(worker, 'touch /run/bridge-cni/fail');
   apply({
     metadata: { name: 'late' },
@@ -231,12 +231,15 @@ test('an ADD that fails leaves nothing, and is tried again', async () => {
     },
   });
   await eventually('the event', () =>
-    /FailedCreatePodSandBox.*the network has a holiday/.test(kubectl('describe', 'pod', 'late')),
+    /failed \(del\): the network has a holiday/.test(kubectl('describe', 'pod', 'late')),
   );
-  assert.equal(onNode(worker, 'ls /run/netns | wc -l').trim(), '1');
+  const namespaces = () => Number(onNode(worker, 'ls /run/netns | wc -l'));
+  assert.equal(namespaces(), 2);
   onNode(worker, 'rm /run/bridge-cni/fail');
   kubectl('wait', '--for=condition=Ready', 'pod/late', '--timeout=30s');
+  assert.equal(namespaces(), 2);
   kubectl('delete', 'pod', 'late', '--now');
+  assert.equal(namespaces(), 1);
 });
 
 test('the API server killed: what it acknowledged is there when it is back', async () => {

@@ -20,6 +20,7 @@ import { Cni } from './cni.ts';
 import { podFolder } from './containerrun.ts';
 import { readCredentials } from './credentials.ts';
 import { type InstanceRecord, loadRecords } from './instance.ts';
+import { newestPod } from './newestpod.ts';
 import type { NodeContext } from './nodecontext.ts';
 import { WatchedObjects } from './objects.ts';
 import { PodWorker } from './podworker.ts';
@@ -139,9 +140,7 @@ export class Kubelet {
       this.#sandboxRecords.delete(uid);
       const records = this.#records.get(uid) ?? [];
       this.#records.delete(uid);
-      const usable = sandbox?.ready ? sandbox : undefined;
-      if (sandbox && !usable) this.#undo(sandbox);
-      this.#workers.set(uid, new PodWorker(this.#context, pod, usable, records));
+      this.#workers.set(uid, new PodWorker(this.#context, pod, sandbox, records));
     }
   }
 
@@ -199,10 +198,7 @@ export class Kubelet {
     const read = (name: string) => readFileSync(join(pki, name), 'utf8');
     const server = kubeletServer(
       {
-        find: (namespace, name) =>
-          [...this.#workers.values()].find(
-            ({ pod }) => pod.metadata.name === name && pod.metadata.namespace === namespace,
-          ),
+        find: (namespace, name) => newestPod(this.#workers.values(), namespace, name),
         pods: () => [...this.#workers.values()].map(({ pod }) => pod),
       },
       this.#runtime,

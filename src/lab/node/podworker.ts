@@ -10,6 +10,7 @@ import { type PodOnNode, prepareRun, volumeSources } from './containerrun.ts';
 import { type ContainerSlot, knownBefore, newSlot, slotFacts } from './containerslot.ts';
 import { Instance, type InstanceRecord } from './instance.ts';
 import type { NodeContext } from './nodecontext.ts';
+import { makeProblem, PodSandbox } from './podsandbox.ts';
 import { type ContainerFacts, initDone, isSidecar, podPhase, podStatus } from './podstatus.ts';
 import { Retry } from './retry.ts';
 import { NetworkNotReady, type Sandbox } from './sandbox.ts';
@@ -31,7 +32,7 @@ export class PodWorker {
   readonly #startTime = new Date().toISOString();
   #pod: Pod;
   #gone = false;
-  #sandbox: Sandbox | undefined;
+  readonly #sandbox: PodSandbox;
   #volumesReady = false;
   readonly #retry = new Retry(retryFirstMs, retryLongestMs);
   readonly #alarm = new Alarm(() => this.poke());
@@ -45,7 +46,7 @@ export class PodWorker {
     this.uid = pod.metadata.uid ?? '';
     this.#context = context;
     this.#pod = pod;
-    this.#sandbox = sandbox;
+    this.#sandbox = new PodSandbox(context.sandboxes, sandbox);
     this.#volumes = new PodVolumes(join(context.root, 'pods', this.uid));
     for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
       this.#adopt(
@@ -62,7 +63,7 @@ export class PodWorker {
   }
 
   get sandboxId(): string | undefined {
-    return this.#sandbox?.id;
+    return this.#sandbox.id;
   }
 
   get pod(): Pod {
@@ -157,31 +158,21 @@ export class PodWorker {
       this.#backOff();
       if (!this.#volumesReady) return false;
     }
-    if (this.#sandbox?.ready) return true;
+    if (this.#sandbox.joined) return true;
     const pause = this.#retry.remaining(Date.now());
     if (pause > 0) {
       this.#alarm.within(pause + 5);
       return false;
     }
     try {
-      this.#sandbox = await this.#context.limit(() =>
-        this.#context.sandboxes.create(this.#pod, this.#context.nodeIps),
-      );
+      await this.#context.limit(() => this.#sandbox.make(this.#pod, this.#context.nodeIps));
       this.#retry.succeeded();
       return true;
     } catch (error) {
-      const { message } = error as Error;
-      if (error instanceof NetworkNotReady) {
-        this.#event('Warning', 'NetworkNotReady', `network is not ready: ${message}`);
-        this.#alarm.within(5_000);
-      } else {
-        this.#event(
-          'Warning',
-          'FailedCreatePodSandBox',
-          `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: ${message}`,
-        );
-        this.#backOff();
-      }
+      const { reason, message } = makeProblem(error as Error);
+      this.#event('Warning', reason, message);
+      if (error instanceof NetworkNotReady) this.#alarm.within(5_000);
+      else this.#backOff();
       return false;
     }
   }
@@ -261,7 +252,7 @@ export class PodWorker {
   }
 
   get #here(): PodOnNode {
-    return { pod: this.#pod, context: this.#context, volumes: this.#volumes, sandbox: this.#sandbox };
+    return { pod: this.#pod, context: this.#context, volumes: this.#volumes, sandbox: this.#sandbox.joined };
   }
 
   /** A pod that ran to its end keeps its record and logs until it is deleted; the rest goes. */
@@ -312,10 +303,8 @@ export class PodWorker {
   }
 
   async #detach(): Promise<boolean> {
-    if (!this.#sandbox) return true;
     try {
-      await this.#context.sandboxes.remove(this.#sandbox);
-      this.#sandbox = undefined;
+      await this.#sandbox.undo();
       return true;
     } catch (error) {
       this.#detachFailedAt ??= Date.now();
@@ -360,7 +349,7 @@ export class PodWorker {
       this.#context.runtime,
       record,
       container,
-      () => this.#sandbox?.ips[0] ?? '',
+      () => this.#sandbox.joined?.ips[0] ?? '',
       {
         changed: () => this.poke(),
         event: (type, reason, message) => this.#event(type, reason, message, container),
@@ -384,8 +373,8 @@ export class PodWorker {
       {
         containers: this.#facts(),
         hostIps: this.#context.nodeIps,
-        podIps: this.#sandbox?.ips ?? (this.#pod.status?.podIPs ?? []).map(({ ip }) => ip),
-        sandboxReady: this.#sandbox?.ready ?? false,
+        podIps: this.#sandbox.joined?.ips ?? (this.#pod.status?.podIPs ?? []).map(({ ip }) => ip),
+        sandboxReady: this.#sandbox.joined !== undefined,
         startTime: this.#startTime.replace(/\.\d+Z$/, 'Z'),
         terminating: this.#pod.metadata.deletionTimestamp !== undefined,
       },

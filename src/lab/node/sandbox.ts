@@ -53,8 +53,8 @@ export class Sandboxes {
     return names.map(name => JSON.parse(readFileSync(join(this.#places.records, name), 'utf8')) as Sandbox);
   }
 
-  /** Throws NetworkNotReady without a CNI configuration, CniError when ADD fails; then nothing is left. */
-  async create(pod: Pod, hostIps: string[]): Promise<Sandbox> {
+  /** Its record, before anything else of it is there. Throws NetworkNotReady without a CNI configuration. */
+  async begin(pod: Pod, hostIps: string[]): Promise<Sandbox> {
     const sandbox: Sandbox = {
       id: randomBytes(32).toString('hex'),
       podUid: pod.metadata.uid ?? '',
@@ -64,28 +64,25 @@ export class Sandboxes {
       ready: pod.spec.hostNetwork ?? false,
       createdAt: new Date().toISOString(),
     };
-    if (pod.spec.hostNetwork) {
-      await this.#save(sandbox);
-      return sandbox;
+    if (!pod.spec.hostNetwork) {
+      const config = readNetworkConfig(this.#places.cniConfig);
+      if (!config) throw new NetworkNotReady(cniNotReady);
+      const netns = join(this.#places.namespaces, `cni-${randomUUID()}`);
+      sandbox.network = { attachment: attachmentOf(sandbox, pod, netns), config };
     }
-    const config = readNetworkConfig(this.#places.cniConfig);
-    if (!config) throw new NetworkNotReady(cniNotReady);
-    const netns = join(this.#places.namespaces, `cni-${randomUUID()}`);
-    const network = { attachment: attachmentOf(sandbox, pod, netns), config };
-    sandbox.network = network;
     await this.#save(sandbox);
-    try {
-      await createNetns(netns);
-      const result = await this.#cni.add(config, network.attachment);
-      sandbox.network = { ...network, result };
-      sandbox.ips = resultAddresses(result);
-      sandbox.ready = true;
-      await this.#save(sandbox);
-      return sandbox;
-    } catch (error) {
-      await this.remove(sandbox).catch(() => {});
-      throw error;
-    }
+    return sandbox;
+  }
+
+  /** Its namespace, and ADD. Throws CniError when that fails; `remove` then takes away what there is. */
+  async join(sandbox: Sandbox): Promise<void> {
+    const { network } = sandbox;
+    if (!network) return;
+    await createNetns(network.attachment.netns);
+    network.result = await this.#cni.add(network.config, network.attachment);
+    sandbox.ips = resultAddresses(network.result);
+    sandbox.ready = true;
+    await this.#save(sandbox);
   }
 
   /** Tells the plugins which sandboxes there are. */
