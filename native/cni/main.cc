@@ -15,10 +15,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <map>
 #include <string>
 #include <string_view>
 
 #include "json.h"
+#include "links.h"
 
 namespace {
 
@@ -30,7 +32,15 @@ constexpr const char* kVersions[] = {"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0"
 constexpr const char* kNewest = "1.1.0";
 
 // Codes of the specification, "Error".
-enum Code { kBadEnvironment = 4, kIo = 5, kNotDecoded = 6, kBadConfig = 7, kTryLater = 11, kNotAvailable = 50 };
+enum Code {
+  kIncompatible = 1,
+  kBadEnvironment = 4,
+  kIo = 5,
+  kNotDecoded = 6,
+  kBadConfig = 7,
+  kTryLater = 11,
+  kNotAvailable = 50
+};
 
 std::string version = kNewest;
 
@@ -97,6 +107,29 @@ void check_environment(const std::string& command) {
   if (command == "ADD" || command == "CHECK") require(command, "CNI_NETNS");
 }
 
+// A version that is no string, the agent judges.
+void check_version(const std::map<std::string, std::string>& config) {
+  auto wanted = config.find("cniVersion");
+  if (wanted == config.end()) return;
+  std::string list;
+  for (const char* each : kVersions) {
+    if (wanted->second == each) return;
+    list += (list.empty() ? "" : ", ") + std::string(each);
+  }
+  fail(kIncompatible, "\"cniVersion\" " + json::quote(wanted->second) + " is not one of " + list);
+}
+
+// DEL has nothing to do when the namespace is gone, and the pod's link with it: the agent gives an address back when it
+// starts and finds no link that has it. While the link is there the namespace lives on, whatever became of its path.
+bool nothing_to_delete(const std::string& command) {
+  std::string netns = environment("CNI_NETNS");
+  if (command != "DEL" || (!netns.empty() && access(netns.c_str(), F_OK) == 0)) return false;
+  // src/cni/endpoint.ts writes the alias; of a long one, only the first 12 characters of the container's id.
+  std::string id = environment("CNI_CONTAINERID"), rest = ":" + environment("CNI_IFNAME") + ":";
+  std::string whole = "pellicle:" + id + rest, cut = "pellicle:" + id.substr(0, 12) + rest;
+  return !links::any_alias([&](std::string_view alias) { return alias.starts_with(whole) || alias.starts_with(cut); });
+}
+
 std::string big_endian(uint32_t value) {
   char bytes[4] = {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
                    static_cast<char>(value)};
@@ -113,7 +146,7 @@ std::string request(const std::string& config) {
   return big_endian(static_cast<uint32_t>(body.size())) + body;
 }
 
-int connect_to_agent(const std::string& path, Code unavailable) {
+int connect_to_agent(const std::string& path, const std::string& command, Code unavailable) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
@@ -122,8 +155,10 @@ int connect_to_agent(const std::string& path, Code unavailable) {
   memcpy(address.sun_path, path.data(), path.size());
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) {
+    int error = errno;
+    if ((error == ENOENT || error == ECONNREFUSED) && nothing_to_delete(command)) exit(0);
     fail(unavailable, "the Pellicle agent on this node does not answer: see that the pod of DaemonSet cilium runs here",
-         path + ": " + strerror(errno));
+         path + ": " + strerror(error));
   }
   timeval limit{kAnswerSeconds, 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -176,14 +211,17 @@ int main() {
   signal(SIGPIPE, SIG_IGN);
   std::string config = read_config();
   auto members = json::top_level_strings(config);
-  if (members && is_version((*members)["cniVersion"])) version = (*members)["cniVersion"];
+  if (members && members->contains("cniVersion") && is_version(members->at("cniVersion"))) {
+    version = members->at("cniVersion");
+  }
   if (command == "VERSION") print_versions();
   check_environment(command);
   if (!members) fail(kNotDecoded, "the network configuration on stdin is not a JSON object");
+  check_version(*members);
 
   std::string path = (*members)["agent-socket"];
   Code unavailable = command == "STATUS" ? kNotAvailable : kTryLater;
-  int fd = connect_to_agent(path.empty() ? kSocket : path, unavailable);
+  int fd = connect_to_agent(path.empty() ? kSocket : path, command, unavailable);
   unsigned char head[5];
   bool sent = send_request(fd, request(config), environment("CNI_NETNS"));
   if (!sent || !read_exactly(fd, reinterpret_cast<char*>(head), sizeof head)) {

@@ -27,3 +27,14 @@ export class CniError extends Error {
     this.details = details;
   }
 }
+
+/** What a system call or a bug threw is an error of ours. */
+export function cniError(error: unknown): CniError {
+  if (error instanceof CniError) return error;
+  const said = error instanceof Error ? error.message : String(error);
+  return new CniError(
+    WIRING_FAILED,
+    'the pod could not be attached to the node: see the log of the agent',
+    said,
+  );
+}

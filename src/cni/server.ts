@@ -6,6 +6,7 @@ import { type Endpoint, hostInterfaceName } from './endpoint.ts';
 import {
   CHECK_FAILED,
   CniError,
+  cniError,
   INTERFACE_EXISTS,
   IO_FAILURE,
   NO_ADDRESS,
@@ -14,7 +15,6 @@ import {
   NOT_DECODED,
   TRY_LATER,
   UNKNOWN_CONTAINER,
-  WIRING_FAILED,
 } from './error.ts';
 import { decodeRequest, encodeAnswer, frameSize, MAX_REQUEST, type ShimRequest } from './frame.ts';
 import { AddressPool } from './ipam.ts';
@@ -83,10 +83,29 @@ export class CniServer {
     this.#log = options.log ?? (() => {});
   }
 
-  /** Reads the endpoints back from the kernel, removes half-made ones, then listens. Throws system errors. */
+  /**
+   * Listens, reads the endpoints back from the kernel and removes half-made ones; then answers. The shim takes a DEL for
+   * done when nobody listens and the link is gone, so none may go between the reading and the listening. Throws system
+   * errors.
+   */
   async start(): Promise<void> {
     const host = openRtnetlink();
     this.#host = host;
+    const path = this.#options.socketPath ?? CNI_SOCKET;
+    const restored = Promise.withResolvers<void>();
+    restored.promise.catch(() => {}); // without a request nobody asks
+    this.#server = listenUnix(path, 0o600, each => this.#track(this.#serve(each, restored.promise)));
+    try {
+      await this.#restore(host);
+      restored.resolve();
+    } catch (error) {
+      restored.reject(error);
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async #restore(host: Rtnetlink): Promise<void> {
     const { whole, half } = await readEndpoints(host);
     for (const name of half) {
       this.#log(`removing ${name}, which was left half-made`);
@@ -94,8 +113,6 @@ export class CniServer {
     }
     for (const endpoint of whole) this.#endpoints.set(endpoint.hostInterface, endpoint);
     this.#makePools();
-    const path = this.#options.socketPath ?? CNI_SOCKET;
-    this.#server = listenUnix(path, 0o600, connection => this.#track(this.#serve(connection)));
   }
 
   /** Closes the socket after the commands under way; the pods' wiring stays. */
@@ -134,12 +151,13 @@ export class CniServer {
   }
 
   /** One request and its answer. */
-  async #serve(connection: UnixConnection): Promise<void> {
+  async #serve(connection: UnixConnection, restored: Promise<void>): Promise<void> {
     const fds: number[] = [];
     const limit = setTimeout(() => connection.close(), READ_LIMIT_MS);
     try {
       const request = await readRequest(connection, fds);
       clearTimeout(limit);
+      await restored;
       const { status, output } = await this.#answer(request, fds[0]);
       await connection.write(encodeAnswer(status, output));
     } catch (error) {
@@ -374,17 +392,6 @@ function resultOf(request: AddRequest, { endpoint, hostMac, podMac }: Wired, net
     ]),
     dns: {},
   };
-}
-
-/** What a system call or a bug threw is an error of ours. */
-function cniError(error: unknown): CniError {
-  if (error instanceof CniError) return error;
-  const said = error instanceof Error ? error.message : String(error);
-  return new CniError(
-    WIRING_FAILED,
-    'the pod could not be attached to the node: see the log of the agent',
-    said,
-  );
 }
 
 function print(value: object): string {

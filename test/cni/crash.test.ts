@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
+import { deleteNetns, pinNetns } from '../../src/linux/netns.ts';
 import { DUAL, TestNode, V4 } from './node.ts';
 
 const STEPS = [
@@ -81,4 +82,35 @@ test('on SIGTERM the socket goes and the pods stay', async t => {
   assert.deepEqual([down.status, down.json.code], [1, 11]);
   assert.match(down.json.details!, /No such file/);
   assert.equal((await node.attached()).links.length, 1);
+});
+
+test('without an agent, DEL of a pod whose namespace is gone succeeds, and its address is free again', async t => {
+  const node = await TestNode.create(t);
+  assert.equal((await node.deleteOnNode({ id: 'never' })).status, 0);
+  const one = { podCIDRs: ['10.244.1.0/30'], gateways: ['10.244.1.1'], mtu: 1420 };
+  await node.serve(one);
+  const [pod, next] = [await node.pod(t), await node.pod(t)];
+  assert.equal((await node.call('ADD', pod)).status, 0);
+  await node.kill();
+  assert.equal((await node.deleteOnNode(pod)).json.code, 11, 'the namespace is there');
+  const { netns, ...nameless } = pod;
+  assert.equal((await node.deleteOnNode(nameless)).json.code, 11, 'it is there, though not told');
+
+  const elsewhere = `${netns}-elsewhere`;
+  t.after(() => deleteNetns(elsewhere));
+  await pinNetns(netns, elsewhere);
+  await deleteNetns(netns);
+  assert.equal((await node.deleteOnNode(pod)).json.code, 11, 'it lives on under another name');
+  await deleteNetns(elsewhere);
+  const deadline = Date.now() + 20_000;
+  while ((await node.attached()).links.length > 0) {
+    assert.ok(Date.now() < deadline, 'the kernel ends the namespace');
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+  for (const gone of [pod, nameless]) {
+    const { status, stdout } = await node.deleteOnNode(gone);
+    assert.deepEqual([status, stdout], [0, '']);
+  }
+  await node.serve(one);
+  assert.equal((await node.call('ADD', next)).status, 0, 'the one address is free');
 });

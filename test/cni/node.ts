@@ -121,10 +121,11 @@ export class TestNode {
     pod: Partial<Pod> = {},
     config: Record<string, unknown> = {},
     environment: Record<string, string | undefined> = {},
+    entered: string[] = [],
   ): Promise<Answer> {
     const name = `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.id}`;
     const base = { cniVersion: '1.1.0', name: 'cilium', type: 'cilium-cni', 'agent-socket': this.socketPath };
-    return runShim(JSON.stringify({ ...base, ...config }), {
+    const env = {
       CNI_COMMAND: command,
       CNI_CONTAINERID: pod.id,
       CNI_NETNS: pod.netns,
@@ -132,7 +133,14 @@ export class TestNode {
       CNI_ARGS: pod.id && `IgnoreUnknown=1;${name}`,
       CNI_PATH: '/opt/cni/bin',
       ...environment,
-    });
+    };
+    return runShim(JSON.stringify({ ...base, ...config }), env, entered);
+  }
+
+  /** DEL by a shim that sees the node's links, as it does on a node. */
+  deleteOnNode(pod: Partial<Pod>): Promise<Answer> {
+    const env = { CNI_NETNS: pod.netns, PATH: process.env['PATH'] };
+    return this.call('DEL', pod, {}, env, ['nsenter', `--net=${this.netns}`]);
   }
 
   /** The host's ends of pods, and their addresses as the routes tell. */
@@ -148,12 +156,18 @@ export class TestNode {
   }
 }
 
-export function runShim(stdin: string, environment: Record<string, string | undefined>): Promise<Answer> {
+/** `entered`: a command that runs the shim. */
+export function runShim(
+  stdin: string,
+  environment: Record<string, string | undefined>,
+  entered: string[] = [],
+): Promise<Answer> {
   if (!existsSync(SHIM)) throw new Error(`${SHIM} is missing: npm run build`);
   const started = performance.now();
   const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined));
   return new Promise((resolve, reject) => {
-    const shim = spawn(SHIM, { env: env as NodeJS.ProcessEnv, stdio: ['pipe', 'pipe', 'pipe'] });
+    const [program = SHIM, ...args] = [...entered, SHIM];
+    const shim = spawn(program, args, { env: env as NodeJS.ProcessEnv, stdio: ['pipe', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';
     shim.stdout.on('data', chunk => {

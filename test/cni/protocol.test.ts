@@ -127,6 +127,8 @@ test('bad input ends in a CNI error on stdout, with an agent and without', async
     ['no container', 4, {}, { CNI_CONTAINERID: undefined }],
     ['no interface', 4, {}, { CNI_IFNAME: undefined }],
     ['no namespace', 4, {}, { CNI_NETNS: undefined }],
+    ['unknown version', 1, { cniVersion: '2.0.0' }, {}],
+    ['DEL of an unknown version', 1, { cniVersion: '' }, { CNI_COMMAND: 'DEL' }],
     ['CHECK without namespace', 4, {}, { CNI_COMMAND: 'CHECK', CNI_NETNS: undefined }],
   ];
   const judgedByTheAgent: typeof cases = [
@@ -137,7 +139,6 @@ test('bad input ends in a CNI error on stdout, with an agent and without', async
     ['namespace of another kind', 4, {}, { CNI_NETNS: '/proc/self/ns/mnt' }],
     ['namespace of the node', 4, {}, { CNI_NETNS: node.netns }],
     ['args that are none', 4, {}, { CNI_ARGS: 'x' }],
-    ['unknown version', 1, { cniVersion: '2.0.0' }, {}],
     ['version that is a number', 1, { cniVersion: 1 }, {}],
     ['no name', 7, { name: undefined }, {}],
     ['previous result that is none', 7, { prevResult: 7 }, {}],
