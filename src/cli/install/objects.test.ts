@@ -95,8 +95,20 @@ describe('installation objects', () => {
       named<{ rules: PolicyRule[] }>(objects(values), 'Role', 'cilium-operator').rules.find(({ resources }) =>
         resources?.includes('secrets'),
       )?.verbs;
-    assert.deepEqual(verbs(ipsec), ['get', 'list', 'watch', 'update', 'patch']);
+    assert.deepEqual(verbs(ipsec), ['list', 'watch', 'patch']);
     assert.equal(verbs(wireguard), undefined);
+  });
+
+  it('agents read the configuration of kubeadm where kubeadm has it, wherever they are themselves', () => {
+    const readers = objects(ipsec, 'elsewhere').filter(({ object }) =>
+      ((object['rules'] as PolicyRule[] | undefined) ?? []).some(({ resourceNames }) =>
+        resourceNames?.includes('kubeadm-config'),
+      ),
+    );
+    assert.deepEqual(
+      readers.map(({ object }) => [object.kind, object.metadata.namespace, object.metadata.name]),
+      [['Role', 'kube-system', 'cilium-kubeadm-agent']],
+    );
   });
 
   it('one engine serves both types', () => {

@@ -19,37 +19,37 @@ interface Access {
   object: KubeObject;
 }
 
-const READ = ['get', 'list', 'watch'];
+/** What a reflector does. */
+const FOLLOW = ['list', 'watch'];
 const RBAC = 'rbac.authorization.k8s.io';
 
+/** `create` goes with `patch` where an object is applied: the API server asks for both. */
 const AGENT_RULES: PolicyRule[] = [
-  { apiGroups: [''], resources: ['nodes'], verbs: READ },
+  { apiGroups: [''], resources: ['nodes'], verbs: FOLLOW },
   { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
-  { apiGroups: ['cilium.io'], resources: ['ciliumnodes'], verbs: [...READ, 'create', 'patch'] },
+  { apiGroups: ['cilium.io'], resources: ['ciliumnodes'], verbs: [...FOLLOW, 'create', 'patch'] },
   { apiGroups: ['cilium.io'], resources: ['ciliumnodes/status'], verbs: ['patch'] },
   {
     apiGroups: ['cilium.io'],
     resources: ['ciliumendpoints'],
-    verbs: [...READ, 'create', 'patch', 'delete'],
+    verbs: ['get', 'list', 'create', 'patch', 'delete'],
   },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];
 
 const OPERATOR_RULES: PolicyRule[] = [
-  { apiGroups: [''], resources: ['nodes', 'pods'], verbs: READ },
-  { apiGroups: ['cilium.io'], resources: ['ciliumnodes'], verbs: [...READ, 'create', 'patch', 'delete'] },
-  { apiGroups: ['cilium.io'], resources: ['ciliumendpoints'], verbs: [...READ, 'delete'] },
+  { apiGroups: [''], resources: ['nodes'], verbs: FOLLOW },
+  { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
+  { apiGroups: ['cilium.io'], resources: ['ciliumnodes'], verbs: [...FOLLOW, 'create', 'patch', 'delete'] },
+  { apiGroups: ['cilium.io'], resources: ['ciliumendpoints'], verbs: ['list', 'delete'] },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];
 
-/** In the installation's own namespace. */
-const READ_CONFIG: PolicyRule = {
-  apiGroups: [''],
-  resources: ['configmaps'],
-  resourceNames: [CONFIG_NAME],
-  verbs: READ,
-};
-/** Where kubeadm says which network holds the pods. */
+/** The agent follows it, the operator reads it when it starts. */
+function configAccess(verbs: string[]): PolicyRule {
+  return { apiGroups: [''], resources: ['configmaps'], resourceNames: [CONFIG_NAME], verbs };
+}
+/** Where kubeadm says which network holds the pods, for agents whose configuration does not. */
 const READ_KUBEADM: PolicyRule = {
   apiGroups: [''],
   resources: ['configmaps'],
@@ -87,15 +87,14 @@ export function accessObjects({ encryption }: Settings, namespace: string): Acce
     ...clusterAccess(AGENT, namespace, AGENT_RULES),
     ...clusterAccess(OPERATOR, namespace, OPERATOR_RULES),
     ...localAccess(AGENT, 'cilium-config-agent', namespace, [
-      READ_CONFIG,
-      READ_KUBEADM,
-      keyAccess(secretName, READ),
+      configAccess(FOLLOW),
+      keyAccess(secretName, FOLLOW),
     ]),
+    ...localAccess(AGENT, 'cilium-kubeadm-agent', namespace, [READ_KUBEADM], 'kube-system'),
     ...localAccess(OPERATOR, OPERATOR, namespace, [
-      READ_CONFIG,
-      READ_KUBEADM,
+      configAccess(['get']),
       ...OPERATOR_LEASE,
-      ...(rotates ? [keyAccess(secretName, [...READ, 'update', 'patch'])] : []),
+      ...(rotates ? [keyAccess(secretName, [...FOLLOW, 'patch'])] : []),
     ]),
     ...localAccess(OPERATOR, 'cilium-operator-dns', namespace, [RESTART_DNS], 'kube-system'),
   ];
