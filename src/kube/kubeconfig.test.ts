@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,8 +38,10 @@ describe('kubeconfig', () => {
     });
 
   it('reads server, CA, client certificate and namespace', async () => {
-    const cert = Buffer.from('CERT').toString('base64');
-    writeFileSync(join(folder, 'key.pem'), 'KEY');
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    const cert = Buffer.from(CERTIFICATE).toString('base64');
+    writeFileSync(join(folder, 'key.pem'), key);
     const path = file('certs', config('a', `{"client-certificate-data":"${cert}","client-key":"key.pem"}`));
     assert.deepEqual(await loadConnection({ kubeconfig: path, env: {} }), {
       context: 'a',
@@ -47,8 +50,8 @@ describe('kubeconfig', () => {
       credentials: {
         server: 'https://a:6443',
         ca: 'CA',
-        cert: 'CERT',
-        key: 'KEY',
+        cert: CERTIFICATE,
+        key,
         tlsServerName: 'kubernetes',
       },
     });
@@ -95,10 +98,20 @@ describe('kubeconfig', () => {
   it('tells what is wrong', async () => {
     const wrong: [kubeconfig: string, message: RegExp][] = [
       [join(folder, 'none'), /none does not exist: check --kubeconfig/],
-      [file('yaml', 'a: [b'), /yaml cannot be read/],
+      [file('yaml', 'a: [b'), /yaml cannot be read: .*; write it anew, or choose another with --kubeconfig/],
+      [file('nothing', ''), /nothing cannot be read: .*; write it anew/],
+      [file('word', 'hello'), /word has no contexts: write it anew/],
+      [
+        file('bad-key', config('a', '{"client-key-data":"AAAA"}')),
+        /client-key-data .*of user "a" in .*bad-key is no PEM that can be read: ask for the credentials again/,
+      ],
+      [
+        file('bad-cert', config('a', '{"client-certificate-data":"AAAA"}')),
+        /client-certificate-data .*of user "a" in .*bad-cert is no PEM/,
+      ],
       [
         file('empty', 'apiVersion: v1\nkind: Config\n'),
-        /no current context: choose one with --context \(none\)/,
+        /empty has no contexts: write it anew, or choose another/,
       ],
       [
         file('dangling', config('a', '{}').replace('"cluster":"a"', '"cluster":"x"')),
@@ -116,3 +129,16 @@ describe('kubeconfig', () => {
     await assert.rejects(loadConnection({ env: { HOME: folder } }), /no kubeconfig found/);
   });
 });
+
+/** Of nobody, signed by itself: whose it is plays no part here. */
+const CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBbTCCAROgAwIBAgIUYaORxDfqCts63wtII6Xce2+FnjUwCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBYTAeFw0yNjExMjMwMDQxMDNaFw0zNjExMjAwMDQxMDNaMAwx
+CjAIBgNVBAMMAWEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASRsvel8YhOt2k3
+lwX4A63IQwqFUu3umG/ccwL+ubJrIj/W6HXg50ede8PTrBEbAn9a5ZuDsAv/mtnL
+6/TZIN/8o1MwUTAdBgNVHQ4EFgQUfJrCHjN9hsX5kk5NWH1VN4mE9+owHwYDVR0j
+BBgwFoAUfJrCHjN9hsX5kk5NWH1VN4mE9+owDwYDVR0TAQH/BAUwAwEB/zAKBggq
+hkjOPQQDAgNIADBFAiBrWbjFpiYqiduxlaeUz3i9qfr2ukTVPQwkqWp6LbqgWwIh
+ALyEzoAjcE9TvXOfXGpVlhU4NWtDTRfXDU+G56kli/ZN
+-----END CERTIFICATE-----
+`;

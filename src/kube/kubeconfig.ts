@@ -1,4 +1,5 @@
 /** Finds the cluster a person means: --kubeconfig, else $KUBECONFIG, else ~/.kube/config, else the pod's service account. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type https from 'node:https';
 import { homedir } from 'node:os';
@@ -69,7 +70,7 @@ async function merged(files: string[]): Promise<KubeConfig> {
       part.loadFromFile(file);
     } catch (error) {
       const why = (error instanceof Error ? error.message : String(error)).split('\n')[0];
-      throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${why}`);
+      throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${why}; ${MEND}`);
     }
     whole.clusters = firstOf([...whole.clusters, ...(part.clusters ?? [])]);
     whole.users = firstOf([...whole.users, ...(part.users ?? [])]);
@@ -79,10 +80,13 @@ async function merged(files: string[]): Promise<KubeConfig> {
   return whole;
 }
 
+const MEND = 'write it anew, or choose another with --kubeconfig or $KUBECONFIG';
+
 async function resolve(config: KubeConfig, files: string[], options: KubeconfigOptions): Promise<Connection> {
   const where = `the kubeconfig ${files.join(delimiter)}`;
   const name = config.getCurrentContext();
   const names = config.getContexts().map(context => context.name);
+  if (names.length === 0) throw new KubeconfigError(`${where} has no contexts: ${MEND}`);
   if (!name)
     throw new KubeconfigError(
       `${where} has no current context: choose one with --context (${listOf(names)})`,
@@ -105,6 +109,7 @@ async function resolve(config: KubeConfig, files: string[], options: KubeconfigO
     throw new KubeconfigError(`the credentials of user "${context.user}" in ${where} cannot be used: ${why}`);
   }
   const user = config.getUser(context.user);
+  refuseBadPem(tls, context.user, where);
   const credentials: Credentials = {
     server: cluster.server,
     ...(tls.ca && { ca: String(tls.ca) }),
@@ -121,6 +126,23 @@ async function resolve(config: KubeConfig, files: string[], options: KubeconfigO
     cluster: context.cluster,
     ...(context.namespace && { namespace: context.namespace }),
   };
+}
+
+/** What OpenSSL says of these when it connects tells nobody where to look. */
+function refuseBadPem(tls: https.RequestOptions, user: string, where: string): void {
+  for (const [field, value, parse] of [
+    ['client-certificate-data', tls.cert, (pem: string) => new X509Certificate(pem)],
+    ['client-key-data', tls.key, (pem: string) => createPrivateKey(pem)],
+  ] as const) {
+    if (!value) continue;
+    try {
+      parse(String(value));
+    } catch {
+      throw new KubeconfigError(
+        `${field} (or the file named instead) of user "${user}" in ${where} is no PEM that can be read: ask for the credentials again, or choose another kubeconfig with --kubeconfig`,
+      );
+    }
+  }
 }
 
 /** Tokens of exec plugins, OIDC and files expire: they are asked for again with every request (and kept by the plugin). */
