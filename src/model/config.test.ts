@@ -128,3 +128,21 @@ function ok(data: ConfigData): AgentConfig {
   assert.ok('config' in parsed, JSON.stringify(parsed));
   return parsed.config;
 }
+
+test('a port is not given to two of ours', () => {
+  const cases: [data: ConfigData, says: RegExp][] = [
+    [{ 'tunnel-port': '51871' }, /tunnelPort .* is 51871, the UDP port of WireGuard .*choose another/],
+    [{ 'agent-health-port': '9962' }, /healthPort .* and prometheus.port .* are both 9962: choose another/],
+    [{ 'prometheus-serve-addr': '[::1]:9879' }, /healthPort .* and prometheus.port .* are both 9879/],
+    [{ 'agent-health-port': '9234' }, /healthPort .* is 9234, the port of the operator's health/],
+    [{ 'prometheus-serve-addr': ':9963' }, /prometheus.port .* is 9963, the port of the operator's metrics/],
+  ];
+  for (const [data, says] of cases) {
+    const parsed = parseConfig(data);
+    assert.ok('problems' in parsed);
+    assert.equal(parsed.problems.length, 1);
+    assert.match(parsed.problems[0]!, says);
+  }
+  ok({ 'agent-health-port': '9962', 'prometheus-serve-addr': '' });
+  ok({ 'tunnel-port': '9962' });
+});

@@ -3,6 +3,7 @@
  * and other versions have theirs); a value it cannot use is refused with a sentence that says what to write.
  */
 import { parseDuration } from './duration.ts';
+import { WIREGUARD_PORT } from './names.ts';
 import { type Family, familyOf, prefixOf } from './net.ts';
 import { parseSelector, type Selector } from './selector.ts';
 
@@ -106,6 +107,7 @@ export function parseConfig(data: ConfigData): ParsedConfig {
   if (config.encryptNode && config.encryption === 'disabled') {
     read.problem('encrypt-node is "true" without encryption: set enable-wireguard to "true" as well');
   }
+  for (const problem of portCollisions(config)) read.problem(problem);
   if (read.problems.length > 0) return { problems: read.problems };
   return { config, warnings: warningsOf(config) };
 }
@@ -130,6 +132,38 @@ function readIpsec(read: Reader): IpsecConfig {
     }),
     encapsulation: read.choice('ipsec-encapsulation', ['vxlan'], 'vxlan'),
   };
+}
+
+/** Ports of ours that nobody can choose: those of the operator, which may share a node with an agent. */
+const OPERATOR_PORTS = [
+  ["the operator's health", 9234],
+  ["the operator's metrics", 9963],
+] as const;
+
+/** Settings that would take a port of ours twice, by their names in values and ConfigMap. */
+function portCollisions(config: AgentConfig): string[] {
+  const problems: string[] = [];
+  if (config.tunnelPort === WIREGUARD_PORT)
+    problems.push(
+      `tunnelPort (tunnel-port) is ${WIREGUARD_PORT}, the UDP port of WireGuard (cilium_wg0), which is fixed: choose another tunnelPort, such as 8472`,
+    );
+  const health = config.agentHealthPort;
+  const metrics = Number(/:(\d+)$/.exec(config.prometheusAddress)?.[1] ?? 0);
+  if (health !== 0 && health === metrics)
+    problems.push(
+      `healthPort (agent-health-port) and prometheus.port (prometheus-serve-addr) are both ${health}: choose another for one of them`,
+    );
+  for (const [of, port] of OPERATOR_PORTS) {
+    if (health === port)
+      problems.push(
+        `healthPort (agent-health-port) is ${port}, the port of ${of}: choose another healthPort`,
+      );
+    if (metrics === port)
+      problems.push(
+        `prometheus.port (prometheus-serve-addr) is ${port}, the port of ${of}: choose another prometheus.port`,
+      );
+  }
+  return problems;
 }
 
 function warningsOf(config: AgentConfig): string[] {
