@@ -11,7 +11,7 @@ const TICKS_PER_SECOND = 100;
 export function startIn(netns: string, program: string, args: readonly string[]): ChildProcess {
   const child = spawn('ip', ['netns', 'exec', netns, program, ...args], {
     stdio: 'ignore',
-    env: { ...process.env, LOG_LEVEL: 'error', WG_SUDO: '1' },
+    env: { ...process.env, LOG_LEVEL: 'error', WG_SUDO: 'true' },
   });
   running.add(child);
   child.once('exit', () => running.delete(child));

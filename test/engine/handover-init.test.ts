@@ -99,7 +99,7 @@ describe('cilium-engine-init', () => {
     stack.defer(() => removeDevice(pair));
     const init = stack.use(new Init(pair.left, programs));
     await connected(pair);
-    const pings = startPings(pair.left, pair.right.inner4, 0.01);
+    const pings = startPings(pair.left, pair.right.inner4);
     stack.defer(() => pings.kill());
 
     const [first] = init.engines;
@@ -136,7 +136,7 @@ describe('cilium-engine-init', () => {
     stack.defer(() => removeDevice(pair));
     const before = stack.use(new Init(pair.left, programs));
     await connected(pair);
-    const pings = startPings(pair.left, pair.right.inner4, 0.01);
+    const pings = startPings(pair.left, pair.right.inner4);
     stack.defer(() => pings.kill());
     const after = stack.use(new Init(pair.left, programs));
     await until('it has given way', () => before.errors.includes('was taken over by another one'), 30);

@@ -140,7 +140,7 @@ export async function flow(
     );
     const options = ['-p', String(port), '-t', String(seconds), '-J', ...args];
     const { status: client } = spawned(both.left, 'iperf3', '-c', address, ...options);
-    await exited(client.process);
+    await client.closed;
     return JSON.parse(client.output()) as Flow;
   } finally {
     server.process.kill('SIGKILL');

@@ -208,7 +208,7 @@ describe('an engine is taken over', () => {
       left,
       ...[process.execPath, FAILING_TAKER, 'describe', left.device, espLeft.device],
     );
-    await exited(taker.process);
+    await taker.closed;
     const hint =
       'who changes what native/engine/handover.cc writes counts up FORMAT in src/engine/handover.ts';
     assert.deepEqual(JSON.parse(taker.output()), SAVED_BYTES, hint);
@@ -232,7 +232,7 @@ describe('an engine is taken over', () => {
     await right.start(WIREGUARD_GO);
     right.configure(left);
     right.bringUp();
-    await exited(ping.process);
+    await ping.closed;
     assert.match(ping.output(), / 0% packet loss/);
   });
 });
@@ -246,7 +246,7 @@ describe('an engine goes on', () => {
     await using capture = await SealedCapture.start(left);
     await using stack = new AsyncDisposableStack();
     // So seldom that what waits while the silent one is waited for finds room in the buffers of ping and of wireguard-go.
-    const ping = startPings(left, right.inner4, 0.02);
+    const ping = startPings(left, right.inner4, 0.04);
     stack.defer(() => ping.kill());
     for (const how of ['die', 'refuse', 'silence', 'format']) {
       const { status: taker } = spawned(left, process.execPath, FAILING_TAKER, how, left.device);
@@ -269,7 +269,8 @@ describe('an engine goes on', () => {
       left.device,
       'another0',
     );
-    assert.equal(await exited(other.process), 1);
+    await other.closed;
+    assert.equal(other.process.exitCode, 1);
     assert.match(other.errors(), /serves the WireGuard device eng\w+, the new one another0: name the same/);
     assert.deepEqual(await ping.stop(), []);
     const { repeated, handshakes } = await capture.stop();
@@ -283,7 +284,7 @@ describe('nobody seals', () => {
     const { left } = pair;
     await left.start(ENGINE);
     const { status: taker } = spawned(left, process.execPath, FAILING_TAKER, 'vanish', left.device);
-    await exited(taker.process);
+    await taker.closed;
     assert.equal(taker.output(), 'taken\n');
     // It ends if the kernel took its last word for the new one: then it cannot know whether that was read.
     await Promise.race([exited(left.process), left.status().catch(() => {})]);
@@ -299,7 +300,8 @@ describe('nobody seals', () => {
     const { status: giver } = spawned(left, process.execPath, FAILING_GIVER, handoverSocket(left));
     await until('it listens', () => giver.output().includes('listening'));
     const { status: taker } = spawned(left, ...ENGINE, '-f', '--take-over', left.device);
-    assert.equal(await exited(taker.process), 1);
+    await taker.closed;
+    assert.equal(taker.process.exitCode, 1);
     assert.match(giver.output(), /hello.*\n.*ready/);
     assert.equal(taker.errors(), 'pellicle-engine: the running engine went on by itself\n');
     assert.ok(!left.run('ip', '-o', 'link').includes(` ${left.device}:`));

@@ -1,7 +1,8 @@
 /** Processes of a test whose output is looked at while they run. */
-import { exited, type Side, until } from './pair.ts';
+import { once } from 'node:events';
+import { type Side, until } from './pair.ts';
 
-/** A process whose output is kept. */
+/** A process whose output is kept: all of it is there when it has `closed`. */
 export function spawned(side: Side, ...command: string[]) {
   const [program = '', ...args] = command;
   const child = side.spawn(program, ...args);
@@ -12,14 +13,18 @@ export function spawned(side: Side, ...command: string[]) {
   child.stderr?.on('data', chunk => {
     errors += chunk;
   });
-  return { status: { process: child, output: () => output, errors: () => errors } };
+  const closed = once(child, 'close');
+  return { status: { process: child, closed, output: () => output, errors: () => errors } };
 }
+
+/** Ping(8) takes a processor for itself when it shall send more often than each 10 ms. */
+const PING_SECONDS = 0.02;
 
 /** Pings until `stop`, which gives the numbers of those that were not answered. */
 export function startPings(
   side: Side,
   address: string,
-  seconds = 0.002,
+  seconds = PING_SECONDS,
 ): { kill(): void; stop(): Promise<number[]> } {
   const { status } = spawned(side, 'ping', '-n', '-i', String(seconds), address);
   const answered = () =>
@@ -35,7 +40,7 @@ export function startPings(
       const so = Math.max(...answered());
       await until('later pings are answered', () => Math.max(...answered()) > so + 20);
       status.process.kill('SIGINT');
-      await exited(status.process);
+      await status.closed;
       const numbers = answered();
       const last = Math.max(...numbers);
       return Array.from({ length: last }, (_, i) => i + 1).filter(number => !numbers.has(number));
