@@ -11,14 +11,12 @@ namespace pellicle {
 
 class OwnIndexes {
  public:
-  void note(uint32_t index) { slot(index).store(index, std::memory_order_relaxed); }
+  void note(uint32_t index) { slots_[index % kSlots].store(index, std::memory_order_relaxed); }
   bool has(uint32_t index) const { return slots_[index % kSlots].load(std::memory_order_relaxed) == index; }
 
  private:
   // Indexes are random: of the handshakes of 1,000 peers at once 3 % overwrite another's.
   static constexpr size_t kSlots = 16'384;
-
-  std::atomic<uint32_t>& slot(uint32_t index) { return slots_[index % kSlots]; }
 
   std::array<std::atomic<uint32_t>, kSlots> slots_{};
 };
