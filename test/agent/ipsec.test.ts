@@ -68,16 +68,11 @@ test("the pods' MTU is Cilium's, and fits", async () => {
 });
 
 test('a quiet cluster shows heartbeats through the tunnel', async () => {
-  await until('heartbeats are answered', async () => {
+  const nodes = await until('the heartbeats of both are answered', async () => {
     const { cluster } = await agentStatus(a);
-    return cluster.nodes.every(({ reachable }) => reachable);
+    return cluster.nodes.length === 3 && cluster.nodes.every(({ reachable }) => reachable) && cluster.nodes;
   });
-  const { cluster } = await agentStatus(a);
-  assert.deepEqual(cluster.nodes.map(({ address }) => address).sort(), [
-    '10.244.1.1',
-    '10.244.2.1',
-    '172.18.0.2',
-  ]);
+  assert.deepEqual(nodes.map(({ address }) => address).sort(), ['10.244.1.1', '10.244.2.1', '172.18.0.2']);
 });
 
 test('the command line tells of it in the words of Cilium', async () => {
