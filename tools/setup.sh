@@ -6,6 +6,8 @@ purpose=${1:?usage: tools/setup.sh build|lab|test|bench}
 
 # program, or a file where that is none:Debian package that has it
 build='g++:g++ make:make npm:npm'
+# AES-GCM in half the time, on processors that have it in 512-bit registers.
+[ "$(uname -m)" != x86_64 ] || build+=' /usr/include/intel-ipsec-mb.h:libipsec-mb-dev'
 lab='ip:iproute2 unshare:util-linux crun:crun conmon:conmon slirp4netns:slirp4netns nft:nftables ping:iputils-ping tcpdump:tcpdump
   curl:curl jq:jq xxd:xxd busybox:busybox wg:wireguard-tools ps:procps nc:netcat-openbsd tar:tar'
 test='wireguard-go:wireguard-go iperf3:iperf3 tshark:tshark scapy3:python3-scapy

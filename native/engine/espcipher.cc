@@ -8,14 +8,12 @@
 #include <cstdio>
 #include <cstring>
 
-#include "bytes.h"
-#include "esppacket.h"
+#include "espaead.h"
+#include "ipsecmb.h"
 
 namespace pellicle {
 namespace {
 
-constexpr size_t kNonce = 12;
-constexpr size_t kAeadIv = 8;
 constexpr size_t kBlock = 16;
 constexpr size_t kMaxMac = 64;
 
@@ -38,7 +36,6 @@ const EVP_CIPHER* cipherOf(const EspSuite& suite) {
   return nullptr;
 }
 
-// RFC 4106 and RFC 7634: the nonce is salt and IV, the IV the sequence number.
 class AeadCipher : public EspCipher {
  public:
   AeadCipher(const EspSuite& suite, const uint8_t* key, bool esn, bool seals)
@@ -73,16 +70,12 @@ class AeadCipher : public EspCipher {
   }
 
  private:
-  // Nonce and additional data: SPI and sequence number, all 64 bits of it with ESN (RFC 4106, section 5).
   bool begin(uint64_t sequence, const uint8_t* packet, const uint8_t* iv, const OSSL_PARAM* parameters = nullptr) {
-    std::memcpy(nonce_ + kNonce - kAeadIv, iv, kAeadIv);
-    uint8_t associated[12];
-    std::memcpy(associated, packet, 4);
-    if (esn_) store(associated + 4, __builtin_bswap64(sequence));
-    else std::memcpy(associated + 4, packet + 4, 4);
+    std::memcpy(nonce_ + kAeadSalt, iv, kAeadIv);
+    const AssociatedData associated(sequence, packet, esn_);
     int written = 0;
     return EVP_CipherInit_ex2(context_.get(), nullptr, nullptr, nonce_, -1, parameters) == 1 &&
-           EVP_CipherUpdate(context_.get(), nullptr, &written, associated, esn_ ? 12 : 8) == 1;
+           EVP_CipherUpdate(context_.get(), nullptr, &written, associated.bytes, static_cast<int>(associated.length)) == 1;
   }
 
   bool takeIcv(uint8_t* out) {
@@ -95,7 +88,7 @@ class AeadCipher : public EspCipher {
   const bool esn_;
   bool valid_ = false;
   CipherContext context_;
-  uint8_t nonce_[kNonce];
+  uint8_t nonce_[kAeadNonce];
   // Made once: EVP_CIPHER_CTX_ctrl would translate to the same with every packet.
   uint8_t icv_[kBlock];
   OSSL_PARAM icvParameters_[2] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, icv_, icvLength_),
@@ -176,6 +169,7 @@ std::unique_ptr<EspCipher> make(const EspSuite& suite, const uint8_t* key, const
     auto made = std::make_unique<CbcCipher>(suite, key, integrityKey, esn, seals);
     return made->valid() ? std::move(made) : nullptr;
   }
+  if (auto quicker = ipsecMbGcm(suite, key, esn)) return quicker;
   auto made = std::make_unique<AeadCipher>(suite, key, esn, seals);
   return made->valid() ? std::move(made) : nullptr;
 }

@@ -1,5 +1,5 @@
-// Sealing and opening by the OpenSSL that is inside the node binary: one direction of one SA, with contexts that are made
-// once. Used by one thread at a time. Keys are wiped with the object.
+// Sealing and opening: one direction of one SA, with contexts that are made once. By the OpenSSL that is inside the node
+// binary, or by what ipsecmb.h tells of. Used by one thread at a time. Keys are wiped with the object.
 #pragma once
 
 #include <cstddef>

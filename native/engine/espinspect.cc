@@ -1,5 +1,6 @@
-// SAs without a device, for tests.
+// SAs without a device, for tests, and what seals them.
 #include "espaddon.h"
+#include "ipsecmb.h"
 #include "napihelp.h"
 
 namespace pellicle {
@@ -61,11 +62,22 @@ class EspOpener : public Napi::ObjectWrap<EspOpener> {
   std::unique_ptr<InboundSa> sa_;
 };
 
+Napi::Value gcmLibraries(const Napi::CallbackInfo& info) {
+  Napi::Array names = Napi::Array::New(info.Env());
+  if (const char* version = ipsecMbVersion()) names.Set(names.Length(), std::string("libipsec-mb ") + version);
+  names.Set(names.Length(), "OpenSSL");
+  return names;
+}
+
 }  // namespace
 
 void defineEspInspection(Napi::Env env, Napi::Object exports) {
   exports.Set("EspSealer", EspSealer::define(env));
   exports.Set("EspOpener", EspOpener::define(env));
+  exports.Set("gcmLibraries", Napi::Function::New(env, gcmLibraries));
+  exports.Set("avoidIpsecMb", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+    avoidIpsecMb(info[0].As<Napi::Boolean>());
+  }));
 }
 
 }  // namespace pellicle

@@ -122,6 +122,11 @@ export interface EspAddon {
     wake: () => void,
   ) => EspLoop;
 
+  /** What AES-GCM can be done by on this machine; the first one does it. */
+  gcmLibraries(): string[];
+  /** For tests: whether states that come are OpenSSL's in any case. */
+  avoidIpsecMb(avoid: boolean): void;
+
   // SAs that tests try without a device.
 
   EspSealer: new (

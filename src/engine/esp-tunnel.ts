@@ -51,6 +51,7 @@ export class EspTunnel {
       this.#isGoneTold = true;
       onGone();
     });
+    log.verbose(`AES-GCM is sealed and opened by ${addon.gcmLibraries()[0]}`);
     if (carried) this.#goOn(carried);
   }
 

@@ -1,6 +1,6 @@
 /** The native SAs against the slow and plain ones of src/proto/esp: the same bytes, the same decisions. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { sealEsp } from '../proto/esp/crypto.ts';
 import { INBOUND_DROPS, OUTBOUND_DROPS } from '../proto/esp/drops.ts';
@@ -12,8 +12,9 @@ import { PROFILES_UNDER_TEST } from '../proto/esp/testsuites.ts';
 import { espAddon } from './esp-native.ts';
 import { SPI, testState } from './esp-testpackets.ts';
 
-const { EspSealer, EspOpener } = espAddon();
+const { EspSealer, EspOpener, gcmLibraries, avoidIpsecMb } = espAddon();
 const LONGEST = 2100;
+const GCM = 'rfc4106(gcm(aes))';
 const suite = fc.constantFrom(...PROFILES_UNDER_TEST);
 
 /** An inner packet of each family in turn. */
@@ -33,8 +34,22 @@ function assertSame(actual: Uint8Array | string, expected: Uint8Array | string, 
   else assert.ok(Buffer.compare(actual, expected) === 0, what);
 }
 
-for (const profile of PROFILES_UNDER_TEST) {
-  describe(`${suiteName(profile)}, ICV of ${profile.icvLength} bytes`, () => {
+const [ownLibrary, ...otherLibraries] = gcmLibraries();
+const ways = [
+  ...PROFILES_UNDER_TEST.map(profile => ({
+    profile,
+    library: profile.cipher === GCM ? ownLibrary : undefined,
+  })),
+  ...otherLibraries.flatMap(library =>
+    PROFILES_UNDER_TEST.filter(({ cipher }) => cipher === GCM).map(profile => ({ profile, library })),
+  ),
+];
+
+for (const { profile, library } of ways) {
+  describe(`${suiteName(profile)}, ICV of ${profile.icvLength} bytes${library ? `, ${library}` : ''}`, () => {
+    before(() => avoidIpsecMb(library === 'OpenSSL'));
+    after(() => avoidIpsecMb(false));
+
     for (const esn of [true, false]) {
       test(`every length, ${esn ? 'with' : 'without'} ESN: the same bytes out, and back`, () => {
         const sealer = new EspSealer(testState(profile, { esn }));

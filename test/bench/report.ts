@@ -1,5 +1,6 @@
 /** The figures as tables, and the page that carries them. */
 import { cpus, loadavg, release, totalmem } from 'node:os';
+import { espAddon } from '../../src/engine/esp-native.ts';
 import { FIGURE_NAMES, FIGURES, type FigureName, type Samples } from './figures.ts';
 
 export interface Run {
@@ -23,7 +24,8 @@ export function describeMachine(): string {
   const load = loadavg()[0]!.toFixed(1);
   return (
     `${processors.length} × ${processors[0]?.model.trim() ?? 'unknown processor'}, ${memory} GiB, ` +
-    `Linux ${release()}, Node.js ${process.versions.node} (OpenSSL ${process.versions.openssl}), load ${load} at the start`
+    `Linux ${release()}, Node.js ${process.versions.node} (OpenSSL ${process.versions.openssl}), ` +
+    `AES-GCM by ${espAddon().gcmLibraries()[0]}, load ${load} at the start`
   );
 }
 
