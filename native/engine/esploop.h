@@ -77,6 +77,8 @@ class EspLoop {
   bool probe(uint32_t state);
 
  private:
+  template <class, class>
+  friend class TunReader;
   friend class EspSender;
   friend class EspReceiver;
   friend class EspLoopHandover;
@@ -87,6 +89,11 @@ class EspLoop {
     uint64_t blocks = 0;
   };
 
+  void tellGone() {
+    gone_ = true;
+    wake_();
+  }
+  Signal& receiveSignal(int) { return receiveSignal_; }
   void commit(EspChange& change);
   void remember(const std::string& keyName, const Stopped& stopped);
   std::shared_ptr<EspSockets> sockets();

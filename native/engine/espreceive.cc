@@ -18,10 +18,9 @@ constexpr uint8_t kNatKeepalive = 0xff;
 EspReceiver::EspReceiver(EspLoop& loop) : loop_(loop), coalescer_(&EspReceiver::write, this) {}
 
 void EspReceiver::run() {
-  TunWatch& watch = loop_.tunWatch_;
   listen();
   while (!loop_.stopping_) {
-    const bool watches = watch.by() != TunWatch::kSender;
+    const bool watches = loop_.tunWatch_.by() != TunWatch::kSender;
     pollfd& tun = waiting_[1];
     tun.fd = watches ? loop_.tun_.fd : -1;
     poll(waiting_.data(), waiting_.size(), -1);
@@ -31,10 +30,8 @@ void EspReceiver::run() {
       continue;
     }
     const std::shared_lock lock(loop_.state_);
-    bool few = receive();
-    if (few && (delivered_ == 1 || tun.revents != 0)) few = loop_.sending_->answer();
-    // Also when the device was deleted: what is left to do then is the sender's.
-    if (watches && (!few || (tun.revents & (POLLERR | POLLNVAL)) != 0)) watch.give(TunWatch::kSender, loop_.sendSignal_);
+    const bool few = receive();
+    loop_.sending_->answer(few, delivered_, watches, tun.revents);
   }
 }
 

@@ -1,74 +1,12 @@
 #include "espsend.h"
 
-#include <poll.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <shared_mutex>
-#include <utility>
-
 #include "ip.h"
 #include "limits.h"
 #include "segment.h"
 
 namespace pellicle {
 
-EspSender::EspSender(EspLoop& loop)
-    : loop_(loop),
-      buffer_(new uint8_t[kFront + sizeof(Offload) + kMaxPacket + kMaxEspTail]()),
-      sealed_(new uint8_t[kRoom]()) {}
-
-void EspSender::run() {
-  TunWatch& watch = loop_.tunWatch_;
-  while (!loop_.stopping_) {
-    const bool watches = watch.by() == TunWatch::kSender && !gone_;
-    pollfd waiting[] = {{loop_.sendSignal_.fd(), POLLIN, 0}, {watches ? loop_.tun_.fd : -1, POLLIN, 0}};
-    poll(waiting, 2, -1);
-    if (waiting[0].revents != 0) loop_.sendSignal_.clear();
-    const std::shared_lock lock(loop_.state_);
-    const std::lock_guard turn(turn_);
-    now_ = loop_.clock_.now();
-    sendProbes();
-    takeTurn(kReadsAtOnce);
-    if ((waiting[1].revents & (POLLERR | POLLNVAL)) != 0) {
-      // There is nothing more to read, ever.
-      loop_.gone_ = true;
-      loop_.wake_();
-      gone_ = true;
-    } else if (watches && watch.quiet(now_)) {
-      watch.give(watch.deliverer(), loop_.receiveSignal_);
-    }
-  }
-}
-
-bool EspSender::answer() {
-  const std::unique_lock turn(turn_, std::try_to_lock);
-  if (!turn) return false;
-  now_ = loop_.clock_.now();
-  return takeTurn(TunWatch::kFew + 1);
-}
-
-bool EspSender::takeTurn(int most) {
-  split_ = false;
-  int packets = 0;
-  while (packets < most && readOne()) packets++;
-  flush();
-  const bool few = packets <= TunWatch::kFew && !split_;
-  if (!few) loop_.tunWatch_.busy(now_);
-  return few;
-}
-
-bool EspSender::readOne() {
-  const ssize_t received = read(loop_.tun_.fd, packet() - sizeof(Offload), sizeof(Offload) + kMaxPacket);
-  if (received < 0) return errno == EINTR;
-  Offload offload;
-  if (static_cast<size_t>(received) <= sizeof offload) return true;
-  std::memcpy(&offload, packet() - sizeof offload, sizeof offload);
-  split_ |= offload.type != Offload::kNone;
-  handle(offload, packet(), static_cast<size_t>(received) - sizeof offload);
-  return true;
-}
+EspSender::EspSender(EspLoop& loop) : TunReader(loop), sealed_(new uint8_t[kRoom]()) {}
 
 void EspSender::handle(const Offload& offload, uint8_t* packet, size_t length) {
   const int version = ipVersion(packet, length);
@@ -84,7 +22,7 @@ void EspSender::handle(const Offload& offload, uint8_t* packet, size_t length) {
   while (segments.next(slice)) seal(*sa, slice.bytes, slice.length, nextHeader);
 }
 
-void EspSender::sendProbes() {
+void EspSender::handleRequests() {
   std::vector<uint32_t> states;
   {
     const std::lock_guard lock(loop_.probesMutex_);

@@ -97,6 +97,8 @@ class Loop {
   void watch(Peer& peer, Edge edge, int64_t after);
 
  private:
+  template <class, class>
+  friend class TunReader;
   friend class Sender;
   friend class Receiver;
   friend class LoopHandover;
@@ -111,6 +113,8 @@ class Loop {
     if ((peer.armed.load(std::memory_order_relaxed) & edge) == 0) return;
     if (peer.armed.fetch_and(~edge) & edge) outbox_.tell(peer, edge);
   }
+  void tellGone() { outbox_.tellLink(true); }
+  Signal& receiveSignal(int receiver) { return receiveSignals_[receiver]; }
   void letGo(Keypair* keypair);
   void filter(const UdpSockets& sockets) const;
   std::shared_ptr<UdpSockets> sockets();

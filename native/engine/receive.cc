@@ -13,11 +13,10 @@ Receiver::Receiver(Loop& loop, bool v6)
     : loop_(loop), v6_(v6), signal_(loop.receiveSignals_[v6]), coalescer_(&Receiver::write, this) {}
 
 void Receiver::run() {
-  TunWatch& watch = loop_.tunWatch_;
   std::shared_ptr<UdpSockets> sockets = loop_.sockets();
   while (!loop_.stopping_) {
     const int fd = sockets ? (v6_ ? sockets->v6 : sockets->v4) : -1;
-    const bool watches = watch.by() == v6_;
+    const bool watches = loop_.tunWatch_.by() == v6_;
     pollfd waiting[] = {{signal_.fd(), POLLIN, 0}, {fd, POLLIN, 0}, {watches ? loop_.tun_.fd : -1, POLLIN, 0}};
     poll(waiting, 3, -1);
     if (waiting[0].revents != 0) {
@@ -26,17 +25,13 @@ void Receiver::run() {
       continue;
     }
     const std::shared_lock lock(loop_.state_);
-    bool few = waiting[1].revents == 0 || receive(fd);
-    if (few && (delivered_ == 1 || waiting[2].revents != 0)) few = loop_.sending_->answer();
-    // Also when the device was deleted: what is left to do then is the sender's.
-    if (watches && (!few || (waiting[2].revents & (POLLERR | POLLNVAL)) != 0)) {
-      watch.give(TunWatch::kSender, loop_.sendSignal_);
-    }
+    delivered_ = 0;
+    const bool few = waiting[1].revents == 0 || receive(fd);
+    loop_.sending_->answer(few, delivered_, watches, waiting[2].revents);
   }
 }
 
 bool Receiver::receive(int fd) {
-  delivered_ = 0;
   int trains = 0;
   while (trains < kTrainsAtOnce && receiveTrain(fd, arrival_)) {
     trains++;

@@ -1,9 +1,7 @@
 #include "send.h"
 
-#include <poll.h>
-
 #include <algorithm>
-#include <cerrno>
+#include <utility>
 
 #include "ip.h"
 
@@ -24,61 +22,7 @@ bool isSealedWith(const Keypair& keypair, const uint8_t* packet, size_t length) 
 }  // namespace
 
 Sender::Sender(Loop& loop)
-    : loop_(loop),
-      buffer_(new uint8_t[Aead::kFront + kMaxPacket + kPaddingUnit + Aead::kBack]()),
-      sealedBuffer_(new uint8_t[Aead::kFront + kMaxTrain + Aead::kBack]()) {}
-
-void Sender::run() {
-  TunWatch& watch = loop_.tunWatch_;
-  while (!loop_.stopping_) {
-    const bool watches = watch.by() == TunWatch::kSender && !gone_;
-    pollfd waiting[] = {{loop_.sendSignal_.fd(), POLLIN, 0}, {watches ? loop_.tun_.fd : -1, POLLIN, 0}};
-    poll(waiting, 2, -1);
-    if (waiting[0].revents != 0) loop_.sendSignal_.clear();
-    const std::shared_lock lock(loop_.state_);
-    const std::lock_guard turn(turn_);
-    now_ = loop_.clock_.now();
-    handleRequests();
-    takeTurn(kReadsAtOnce);
-    if ((waiting[1].revents & (POLLERR | POLLNVAL)) != 0) {
-      // There is nothing more to read, ever.
-      loop_.outbox_.tellLink(true);
-      gone_ = true;
-    } else if (watches && watch.quiet(now_)) {
-      const int receiver = watch.deliverer();
-      watch.give(receiver, loop_.receiveSignals_[receiver]);
-    }
-  }
-}
-
-bool Sender::answer() {
-  const std::unique_lock turn(turn_, std::try_to_lock);
-  if (!turn) return false;
-  now_ = loop_.clock_.now();
-  return takeTurn(TunWatch::kFew + 1);
-}
-
-bool Sender::takeTurn(int most) {
-  split_ = false;
-  int packets = 0;
-  while (packets < most && readOne()) packets++;
-  flush();
-  const bool few = packets <= TunWatch::kFew && !split_;
-  if (!few) loop_.tunWatch_.busy(now_);
-  return few;
-}
-
-bool Sender::readOne() {
-  uint8_t* packet = buffer_.get() + Aead::kFront;
-  const ssize_t received = read(loop_.tun_.fd, packet - sizeof(Offload), sizeof(Offload) + kMaxPacket);
-  if (received < 0) return errno == EINTR;
-  Offload offload;
-  if (static_cast<size_t>(received) <= sizeof offload) return true;
-  std::memcpy(&offload, packet - sizeof offload, sizeof offload);
-  split_ |= offload.type != Offload::kNone;
-  handle(offload, packet, static_cast<size_t>(received) - sizeof offload);
-  return true;
-}
+    : TunReader(loop), sealedBuffer_(new uint8_t[Aead::kFront + kMaxTrain + Aead::kBack]()) {}
 
 void Sender::handle(const Offload& offload, uint8_t* packet, size_t length) {
   if (ipVersion(packet, length) == 0) return loop_.drops_.count(Drop::kNotIp);

@@ -3,24 +3,23 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 
 #include "loop.h"
 #include "segment.h"
-#include "offload.h"
+#include "tunreader.h"
 
 namespace pellicle {
 
-class Sender {
+class Sender : public TunReader<Sender, Loop> {
  public:
   explicit Sender(Loop& loop);
-  void run();
-
-  // For a receiving thread, under the shared lock of the state: sends what waits in the TUN, if that is little. False when it
-  // is more, or the sending thread is at it.
-  bool answer();
 
  private:
+  friend class TunReader<Sender, Loop>;
+
+  static constexpr size_t kFront = Aead::kFront;
+  static constexpr size_t kBack = kPaddingUnit + Aead::kBack;
+
   // Datagrams of one keypair, all of `segment` bytes but the last.
   struct Train {
     Keypair* keypair = nullptr;
@@ -31,12 +30,6 @@ class Sender {
     bool data = false;  // more than keepalives
   };
 
-  static constexpr int kReadsAtOnce = 64;
-
-  // Reads up to so many packets and sends them; whether they were few.
-  bool takeTurn(int most);
-  // False when nothing waits.
-  bool readOne();
   void handle(const Offload& offload, uint8_t* packet, size_t length);
   void handleRequests();
   void sendStaged(Peer& peer, Keypair* keypair);
@@ -49,14 +42,8 @@ class Sender {
   size_t padded(size_t length) const;
   uint8_t* sealed() { return sealedBuffer_.get() + Aead::kFront; }
 
-  Loop& loop_;
-  std::unique_ptr<uint8_t[]> buffer_;
   std::unique_ptr<uint8_t[]> sealedBuffer_;
   Train train_;
-  bool gone_ = false;   // the device was deleted
-  bool split_ = false;  // a super-packet came in this turn
-  int64_t now_ = 0;
-  std::mutex turn_;  // who holds it reads the TUN, seals and sends: packets of a flow stay in order
 };
 
 }  // namespace pellicle

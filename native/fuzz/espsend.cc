@@ -102,7 +102,7 @@ class Device {
     loop_.probe(state);
     State* mine = state > 0 && state <= kSuites.size() ? &states_[state - 1] : nullptr;
     if (mine != nullptr) mine->expected.push_back({{}, kNextNone});
-    sender_.sendProbes();
+    sender_.handleRequests();
   }
 
   void flush() {

@@ -54,7 +54,7 @@ class Device {
   }
 
   void handle(const Offload& offload, const Packet& packet) {
-    uint8_t* place = sender_.buffer_.get() + Aead::kFront;
+    uint8_t* place = sender_.packet();
     std::memcpy(place, packet.data(), packet.size());
     foresee(offload, packet);
     sender_.handle(offload, place, packet.size());
