@@ -293,9 +293,10 @@ class PacketLoop : public Napi::ObjectWrap<PacketLoop> {
   }
 
   Napi::Value drops(const Napi::CallbackInfo& info) {
+    const Drops& drops = loop(info).drops();
     Napi::Object result = Napi::Object::New(info.Env());
     for (size_t i = 0; i < static_cast<size_t>(Drop::kCount); i++) {
-      result.Set(kDropNames[i], static_cast<double>(loop(info).drops().of(i)));
+      result.Set(kDropNames[i], static_cast<double>(drops.of(i)));
     }
     return result;
   }

@@ -48,19 +48,15 @@ int openRawEsp(int family, uint32_t mark, int& error) {
 
 void RawBatch::add(OutboundSa& sa, uint8_t* packet, size_t length) {
   const size_t at = count_++;
+  owners_[at] = &sa;
   data_[at] = {packet, length};
-  if (owners_[at] != &sa) prepare(at, sa);
-}
-
-void RawBatch::prepare(size_t index, OutboundSa& sa) {
-  owners_[index] = &sa;
-  msghdr& message = messages_[index].msg_hdr;
+  msghdr& message = messages_[at].msg_hdr;
   message = {};
   message.msg_name = &sa.to.any;
   message.msg_namelen = sa.to.size();
-  message.msg_iov = &data_[index];
+  message.msg_iov = &data_[at];
   message.msg_iovlen = 1;
-  cmsghdr& control = controls_[index].header;
+  cmsghdr& control = controls_[at].header;
   message.msg_control = &control;
   if (sa.to.isV6()) {
     in6_pktinfo info{};
@@ -94,8 +90,6 @@ void RawBatch::send(int fd, EspDrops& drops) {
     at++;
   }
   count_ = 0;
-  // An SA may be gone, and another be where it was, before the next packet.
-  owners_.fill(nullptr);
 }
 
 RawArrival::RawArrival() : close_(new uint8_t[kMost * kClose]), rest_(new uint8_t[kMost * kRoom]) {

@@ -32,7 +32,6 @@ class RawBatch {
     cmsghdr header;
     uint8_t bytes[CMSG_SPACE(sizeof(in6_pktinfo))];
   };
-  void prepare(size_t index, OutboundSa& sa);
 
   std::array<mmsghdr, kMost> messages_{};
   std::array<iovec, kMost> data_{};
