@@ -59,6 +59,7 @@ class Loop {
   const Clock& clock() const { return clock_; }
   LinkState link() const { return {linkUp_.load(), mtu_.load()}; }
   Outbox& outbox() { return outbox_; }
+  // With what the kernel dropped since the last call.
   Drops& drops() {
     drops_.count(Drop::kMalformed, filter_.takeDropped());
     return drops_;
@@ -109,8 +110,10 @@ class Loop {
                                                                                              : found->second.get();
   }
   bool usable(const Keypair& keypair, int64_t now) const { return now - keypair.createdAt < kRejectAfterMs; }
+  // What `watch` reads is written before it: of the two at once one sees what the other wrote, so that no edge is lost. The
+  // order of both has to be the strictest.
   void tellIfArmed(Peer& peer, Edge edge) {
-    if ((peer.armed.load(std::memory_order_relaxed) & edge) == 0) return;
+    if ((peer.armed.load() & edge) == 0) return;
     if (peer.armed.fetch_and(~edge) & edge) outbox_.tell(peer, edge);
   }
   void tellGone() { outbox_.tellLink(true); }

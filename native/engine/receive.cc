@@ -100,7 +100,7 @@ void Receiver::deliver(Peer& peer, const uint8_t* packet, size_t length, size_t 
     return;
   }
   int64_t never = 0;
-  peer.unacknowledgedSince.compare_exchange_strong(never, now_, std::memory_order_relaxed);
+  peer.unacknowledgedSince.compare_exchange_strong(never, now_);
   loop_.tellIfArmed(peer, kDataReceivedEdge);
   const bool isIp = ipVersion(packet, length) != 0;
   const size_t stated = isIp ? statedLength(packet) : 0;

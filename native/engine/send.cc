@@ -148,7 +148,7 @@ void Sender::flush() {
   peer.unacknowledgedSince.store(0, std::memory_order_relaxed);
   if (train.data) {
     int64_t never = 0;
-    peer.unansweredSince.compare_exchange_strong(never, now_, std::memory_order_relaxed);
+    peer.unansweredSince.compare_exchange_strong(never, now_);
     loop_.tellIfArmed(peer, kDataSentEdge);
   }
   const bool old = keypair.sendCounter > loop_.options_.rekeyAfterMessages ||
