@@ -243,6 +243,8 @@ void Loop::watch(Peer& peer, Edge edge, int64_t after) {
 }
 
 void Loop::watchLink() {
+  // They may have changed while nobody watched, between an engine and the one that took over from it.
+  checkSources();
   while (!stopping_) {
     pollfd waiting[] = {{watchSignal_.fd(), POLLIN, 0}, {linkWatch_.linkFd(), POLLIN, 0}, {linkWatch_.routeFd(), POLLIN, 0}};
     const int ready = poll(waiting, 3, linkWatch_.patience());
@@ -257,13 +259,22 @@ void Loop::watchLink() {
   }
 }
 
-// A peer is answered from the address that it wrote to, unless the way there leaves by another interface now.
+// A peer is answered from the address that it wrote to, unless the way there leaves by another interface now. The kernel is
+// asked without the lock: for thousands of peers that takes so long that packets would wait for it.
 void Loop::checkSources() {
-  const std::shared_lock lock(state_);
-  for (const auto& [id, peer] : peers_) {
-    const Endpoint endpoint = this->endpoint(*peer);
-    if (!endpoint.hasSource() || routeInterface(endpoint, mark_.load()) == endpoint.sourceInterface) continue;
-    forgetSource(*peer, endpoint);
+  std::vector<std::pair<uint32_t, Endpoint>> answered;
+  {
+    const std::shared_lock lock(state_);
+    for (const auto& [id, peer] : peers_) {
+      const Endpoint endpoint = this->endpoint(*peer);
+      if (endpoint.hasSource()) answered.emplace_back(id, endpoint);
+    }
+  }
+  for (const auto& [id, endpoint] : answered) {
+    if (stopping_) return;
+    if (routeInterface(endpoint, mark_.load()) == endpoint.sourceInterface) continue;
+    const std::shared_lock lock(state_);
+    if (Peer* peer = this->peer(id)) forgetSource(*peer, endpoint);
   }
 }
 
