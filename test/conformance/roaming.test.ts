@@ -36,7 +36,7 @@ describe('a peer that moves', () => {
     await left.wg.set({ peers: [{ publicKey: stranger, allowedIps: [`${right.inner4}/32`] }] });
     await right.wg.set({ listenPort: 9997 });
     assert.equal(right.place.ping(left.inner4), 0);
-    assert.ok((await left.wg.drops())['drop_badSource']! >= 1);
+    await until('it is counted', async () => (await left.wg.drops())['drop_badSource']! >= 1);
     assert.equal(await left.wg.whereIs(toRight), '127.0.0.1 9997');
     assert.equal(right.place.ping(left.inner6), 1);
 
@@ -56,7 +56,7 @@ test('a peer whose datagrams come from port 0 is told and taken back as such, an
     }
   }`);
   assert.equal(right.place.ping(left.inner4), 0);
-  assert.equal(wg('show', left.wg.device, 'endpoints'), `${toRight}\t127.0.0.1:0\n`);
+  await until('it is told', () => wg('show', left.wg.device, 'endpoints') === `${toRight}\t127.0.0.1:0\n`);
   wg('set', left.wg.device, 'peer', toRight, 'endpoint', '127.0.0.1:0');
   middle.run('nft', 'flush', 'ruleset');
   assert.equal(right.place.ping(left.inner4), 1);

@@ -74,13 +74,13 @@ export class Place {
     return Number(/packets (\d+)/.exec(output)?.[1]);
   }
 
-  /** How many of `count` pings of `size` payload bytes came back. */
+  /** How many of the first `count` pings of `size` payload bytes came back. Of many two more are sent, as the last would not wait. */
   ping(
     address: string,
     options: { count?: number; size?: number; from?: string; fragment?: boolean; wait?: number } = {},
   ): number {
     const { count = 1, size = 56, from, fragment = false, wait = 1 } = options;
-    const words = ['-n', '-i', 0.02, '-c', count, '-W', wait, '-s', size];
+    const words = ['-n', '-i', 0.02, '-c', count === 1 ? 1 : count + 2, '-W', wait, '-s', size];
     if (!fragment) words.push('-M', 'do');
     if (from) words.push('-I', from);
     try {

@@ -1,5 +1,6 @@
 /** ESP between two engines: every suite, over both families, in IP itself and in UDP. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, statSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { suiteName } from '../../src/proto/esp/suite.ts';
@@ -99,7 +100,7 @@ describe('keys and counters', () => {
     ping.stdout?.on('data', chunk => {
       output += chunk;
     });
-    const ended = new Promise(resolve => ping.once('exit', resolve));
+    const ended = once(ping, 'close');
     await until('pings go', () => output.includes('icmp_seq='));
     for (let spi = 4; spi < 14; spi++) {
       await pair.open({ spi });

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ENGINE, exited, Pair, type Side, until, wg } from './pair.ts';
+import { spawned } from './watched.ts';
 
 const [NODE, PROGRAM] = ENGINE as [string, string];
 
@@ -191,23 +192,18 @@ describe('pellicle-engine', () => {
     await using pair = new Pair();
     const { left } = pair;
     const engine = await startForeground(left);
-    const dump = left.spawn('tcpdump', '-n', '-l', '-i', 'any');
-    let lines = '';
-    let ready = '';
-    dump.stdout?.on('data', chunk => {
-      lines += chunk;
-    });
-    dump.stderr?.on('data', chunk => {
-      ready += chunk;
-    });
+    const { status: dump } = spawned(left, 'tcpdump', '-n', '-l', '-i', 'any');
     left.run('sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1');
-    await until('tcpdump listens', () => ready.includes('listening on'));
+    await until('tcpdump listens', () => dump.errors().includes('listening on'));
     left.bringUp();
     assert.equal(left.ping('10.9.0.99', 1), 0);
-    await until('the ping is seen', () => lines.includes('10.9.0.99'));
-    dump.kill('SIGTERM');
-    await exited(dump);
-    const ours = lines.split('\n').filter(line => line.includes(left.device));
+    await until('the ping is seen', () => dump.output().includes('10.9.0.99'));
+    dump.process.kill('SIGTERM');
+    await dump.closed;
+    const ours = dump
+      .output()
+      .split('\n')
+      .filter(line => line.includes(left.device));
     assert.ok(ours.length > 0);
     assert.deepEqual(
       ours.filter(line => !line.includes('ICMP echo request')),
