@@ -37,13 +37,10 @@ test('a large packet fits the tunnel', async () => {
 
 test('what comes in by the underlay is delivered here: the guard belongs to encryption', async () => {
   await rig.onSwitch(`ip addr add 10.244.2.77/32 dev lo && ip route add 10.244.1.0/24 via ${b.addresses[0]}`);
-  const listening = b.inPod('pod-b', 'timeout', '5', 'tcpdump', '-n', '-c', '1', '-i', 'eth0', 'icmp');
-  await until(
-    'tcpdump listens',
-    async () => (await b.try('pgrep', '-f', 'tcpdump -n -c 1 -i eth0 icmp')).code === 0,
-  );
+  await b.listen('pod-b');
   await rig.onSwitch(`ping -n -c 3 -i 0.2 -W 1 -I 10.244.2.77 ${podB} || true`);
-  assert.match((await listening).stdout, /10\.244\.2\.77 > /);
+  await until('it is heard', async () => b.printed('listener').includes('10.244.2.77 > '));
+  await b.kill('listener');
 });
 
 test('a pod that nobody has is unreachable, not sent away', async () => {
@@ -66,7 +63,10 @@ test('encryption switched on while the cluster runs takes over without a gap, an
     for (const node of rig.nodes) node.startEngine();
     await settled(rig, 'wireguard');
   });
-  assert.notEqual((await a.try('ip', 'link', 'show', 'cilium_vxlan')).code, 0);
+  await until(
+    'its device is gone',
+    async () => (await a.try('ip', 'link', 'show', 'cilium_vxlan')).code !== 0,
+  );
   const marker = randomBytes(16);
   const wire = await rig.capture(async () => {
     assert.equal(await a.ping('pod-a', podB, 3, '-p', marker.toString('hex')), 3);

@@ -145,14 +145,14 @@ test('a Secret that cannot be taken changes nothing and is told of everywhere, a
     await rig.setKeys(bad);
     await until('the condition is there', async () => sentence.test((await condition(b))?.message ?? ''));
     assert.match((await b.cilium('status')).stdout, sentence);
-    const { items } = (await rig.kube('GET', '/apis/events.k8s.io/v1/events')) as never as {
-      items: { reason: string; note: string; regarding: { kind: string } }[];
-    };
-    const told = items.filter(({ reason, note }) => reason === 'IPsecKeyRefused' && sentence.test(note));
-    assert.deepEqual([...new Set(told.map(({ regarding }) => regarding.kind))].sort(), [
-      'CiliumNode',
-      'Secret',
-    ]);
+    const items = await until('Events tell of it', async () => {
+      const { items } = (await rig.kube('GET', '/apis/events.k8s.io/v1/events')) as never as {
+        items: { reason: string; note: string; regarding: { kind: string } }[];
+      };
+      const told = items.filter(({ reason, note }) => reason === 'IPsecKeyRefused' && sentence.test(note));
+      const kinds = new Set(told.map(({ regarding }) => regarding.kind));
+      return kinds.has('CiliumNode') && kinds.has('Secret') && items;
+    });
     const everything = JSON.stringify(items) + JSON.stringify(await agentStatus(b)) + b.log;
     assert.equal(everything.includes(bad.split(' ')[2]!), false);
     await settled(rig, 'ipsec/4');
@@ -170,7 +170,9 @@ test('the same id with another key is refused, also by an agent that has just st
   b.startAgent();
   await b.whenReady();
   await settled(rig, 'ipsec/4');
-  assert.match((await agentStatus(b)).encryption.msg, /in use with another key/);
+  await until('it says so', async () =>
+    /in use with another key/.test((await agentStatus(b)).encryption.msg),
+  );
   assert.equal(await b.ping('pod-b', podA), 3);
   await rig.setKeys(keys[1]!);
   await until('it is taken', async () => (await agentStatus(b)).encryption.msg === '');

@@ -69,10 +69,12 @@ test('what the cluster was asked for before leaves nothing behind', async () => 
     metadata.annotations?.['pellicle.io/epochs'] ?? '',
     /^serial=\d+ opens=wireguard seals=wireguard$/,
   );
-  const { stdout } = await a.run(
-    'sh',
-    '-c',
-    'ip rule; ip route show table all; ip -br addr show cilium_esp0',
-  );
-  assert.doesNotMatch(stdout, /2112|10\.244\.0\.1\/32.*esp0|cilium_vxlan/);
+  await until('it is taken away', async () => {
+    const { stdout } = await a.run(
+      'sh',
+      '-c',
+      'ip rule; ip route show table all; ip -br addr show cilium_esp0',
+    );
+    return !/2112|10\.244\.0\.1\/32.*esp0|cilium_vxlan/.test(stdout);
+  });
 });

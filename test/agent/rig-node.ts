@@ -46,7 +46,19 @@ export class RigNode {
   }
 
   get log(): string {
-    return existsSync(this.#logPath('agent')) ? readFileSync(this.#logPath('agent'), 'utf8') : '';
+    return this.printed('agent');
+  }
+
+  /** What the processes of that name have printed. */
+  printed(name: string): string {
+    const path = this.#logPath(name);
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  }
+
+  /** Starts a tcpdump of ICMP in a pod, by the name `listener`: it listens when this resolves. */
+  async listen(pod: string): Promise<void> {
+    this.spawn('listener', 'ip', ['netns', 'exec', pod, 'tcpdump', '-n', '-l', '-i', 'eth0', 'icmp']);
+    await until('tcpdump listens', async () => this.printed('listener').includes('listening on'));
   }
 
   startEngine(): void {
