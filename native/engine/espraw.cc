@@ -6,21 +6,9 @@
 #include <cstring>
 
 #include "ip.h"
+#include "socketoptions.h"
 
 namespace pellicle {
-namespace {
-
-constexpr int kBufferBytes = 8 << 20;
-constexpr timeval kSendPatience{0, 100'000};
-
-void set(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
-
-void setBuffer(int fd, int forced, int plain) {
-  const int bytes = kBufferBytes;
-  if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) != 0) set(fd, SOL_SOCKET, plain, bytes);
-}
-
-}  // namespace
 
 int openRawEsp(int family, uint32_t mark, int& error) {
   const int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ESP);
@@ -30,15 +18,12 @@ int openRawEsp(int family, uint32_t mark, int& error) {
   }
   // The device's MTU is what keeps packets whole; where the way is narrower they are fragmented rather than lost.
   if (family == AF_INET) {
-    set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+    setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
   } else {
-    set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-    set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+    setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
   }
-  setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
-  setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kSendPatience, sizeof kSendPatience);
-  if (mark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) {
+  if (!setSocketOptions(fd, mark)) {
     error = errno;
     close(fd);
     return -1;

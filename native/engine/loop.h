@@ -1,9 +1,9 @@
 // The packet loop of one interface: three threads (TUN to UDP, and UDP to TUN for each family) and one that watches the
 // link. JavaScript's thread configures it and takes handshake messages and edges; it never sees a data packet.
 //
-// Locks, in this order: `state` (shared by the threads for a batch, exclusive for a change of the configuration), then a
-// peer's `slots` or `place`, or a keypair's `receiving`. Peers and keypairs are freed under the exclusive lock alone, so
-// that whoever holds it shared may keep pointers to them.
+// Locks, in this order: `state` (shared by the threads for a batch, exclusive for a change of the configuration), the turn at
+// the TUN (tunreader.h), then a peer's `slots` or `place`, or a keypair's `receiving`. Peers and keypairs are freed under the
+// exclusive lock alone, so that whoever holds it shared may keep pointers to them.
 #pragma once
 
 #include <atomic>

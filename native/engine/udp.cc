@@ -7,20 +7,12 @@
 #include <cerrno>
 #include <cstring>
 
+#include "socketoptions.h"
+
 namespace pellicle {
 namespace {
 
-constexpr int kBufferBytes = 8 << 20;
 constexpr int kRandomPortTries = 100;
-constexpr timeval kSendPatience{0, 100'000};
-
-void set(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
-
-// Beyond the sysctl limit with CAP_NET_ADMIN, up to it without.
-void setBuffer(int fd, int forced, int plain) {
-  const int bytes = kBufferBytes;
-  if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) != 0) set(fd, SOL_SOCKET, plain, bytes);
-}
 
 int openSocket(int family, uint16_t& port, uint32_t mark, int& error) {
   const int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -31,26 +23,18 @@ int openSocket(int family, uint16_t& port, uint32_t mark, int& error) {
   Endpoint local;
   local.any.sa_family = static_cast<sa_family_t>(family);
   if (family == AF_INET) {
-    set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
     // As in the kernel's WireGuard, outer packets may be fragmented: the inner MTU is what the person set.
-    set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+    setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
     local.v4.sin_port = htons(port);
   } else {
-    set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-    set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+    setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
     local.v6.sin6_port = htons(port);
   }
-  set(fd, IPPROTO_UDP, UDP_GRO, 1);
-  setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
-  setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kSendPatience, sizeof kSendPatience);
-  if (mark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) {
-    error = errno;
-    close(fd);
-    return -1;
-  }
-  if (bind(fd, &local.any, local.size()) != 0) {
+  setOption(fd, IPPROTO_UDP, UDP_GRO, 1);
+  if (!setSocketOptions(fd, mark) || bind(fd, &local.any, local.size()) != 0) {
     error = errno;
     close(fd);
     return -1;

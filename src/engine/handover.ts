@@ -24,7 +24,7 @@
  *
  * While it stands still the old engine does nothing else: all of it happens in one turn of its event loop, with calls that
  * block. Requests that come meanwhile wait in their sockets, for whoever goes on. An answer that its client has not read
- * yet is the old engine's last work.
+ * yet is the old engine's last work; what that client asked for behind it is not answered.
  *
  * FORMAT says what the state looks like, native/engine/handover.cc included. Whoever changes any of it counts it up, and an
  * engine that is asked for another format refuses.
