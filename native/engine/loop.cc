@@ -237,6 +237,7 @@ void Loop::request(Peer& peer, Request request) {
 
 void Loop::watch(Peer& peer, Edge edge, int64_t after) {
   peer.armed.fetch_or(edge);
+  if (edge == kStagedEdge) return;
   const auto& since = edge == kDataSentEdge ? peer.unansweredSince : peer.unacknowledgedSince;
   const int64_t began = since.load();
   if (began != 0 && began >= after) tellIfArmed(peer, edge);

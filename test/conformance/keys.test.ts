@@ -41,6 +41,22 @@ describe('a private key', () => {
     assert.equal((await right.wg.peer(after.publicKey)).presharedKey, undefined);
   });
 
+  test('can change while a handshake goes unanswered: the next packet is the first to use it', async () => {
+    await using net = await Loopback.open();
+    const { left, right } = net;
+    const after = makeKeys();
+    await right.wg.set({ listenPort: 2001 });
+    // To a port where nobody listens any more; a session there is none yet.
+    assert.equal(left.place.ping(right.inner4, { wait: 0.1 }), 0);
+    await right.wg.set({ listenPort: 2000 });
+    await left.wg.set({
+      privateKey: after.privateKey,
+      peers: [{ publicKey: right.wg.keys.publicKey, presharedKey: NONE }],
+    });
+    await right.wg.set({ peers: [{ publicKey: after.publicKey, allowedIps: [`${left.inner4}/32`] }] });
+    assert.equal(left.place.ping(right.inner4), 1);
+  });
+
   test('is kept as it was given but clamped, and goes when it is set to none', async () => {
     await using world = new World();
     const engine = await world.engine(world.place());

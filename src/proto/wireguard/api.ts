@@ -67,7 +67,7 @@ export interface Peer {
 /**
  * What the packet loop tells, with the peer that it is about:
  * - `staged`: a packet waits and there is no keypair to seal it with (none, or older than 180 s). Once, until a keypair
- *   comes or `dropStaged` is called for.
+ *   comes, `dropStaged` is called for, or the event `watch` asks for it again.
  * - `dataSent`: a data packet (not keepalive) went out. Once, until the event `watch` asks for it again.
  * - `dataReceived`: a data packet (not keepalive) came in. Once, until the event `watch` asks for it again.
  * - `keepaliveSent`, `keepaliveReceived`: only from callers that give no `activity`, and then for each.
@@ -116,11 +116,11 @@ export type DeviceEvent =
   | { readonly type: 'dropStaged'; readonly peer: Peer }
   /** The peer is there now, by an authenticated handshake message or by configuration. */
   | { readonly type: 'endpoint'; readonly peer: Peer; readonly endpoint: Endpoint }
-  /** Tell this edge again: with the next data packet, or at once if its `…Since` is `after` or later already. */
+  /** Tell this edge again: with the next data packet, or (not `staged`) at once if its `…Since` is `after` or later already. */
   | {
       readonly type: 'watch';
       readonly peer: Peer;
-      readonly edge: 'dataSent' | 'dataReceived';
+      readonly edge: 'dataSent' | 'dataReceived' | 'staged';
       readonly after: number;
     }
   /** The peer was removed: forget all of it. */

@@ -111,12 +111,13 @@ export class Device {
     const isSame =
       clamped && this.#privateKey ? equalBytes(clamped, this.#privateKey) : clamped === this.#privateKey;
     if (isSame) return;
+    const hadIdentity = this.#identity !== undefined;
     if (this.#privateKey) wipe(this.#privateKey);
     this.#checker?.wipe();
     this.#identify(clamped);
     if (this.#identity) this.removePeer(this.#identity.publicKey);
     for (const peer of this.#peers.values()) {
-      peer.identityChanged(now);
+      peer.identityChanged(hadIdentity, now);
       this.#reschedule(peer);
     }
   }

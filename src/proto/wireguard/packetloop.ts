@@ -4,7 +4,7 @@
  */
 import { readHeader } from '../ip/header.ts';
 import { AllowedIps } from './allowedips.ts';
-import type { Activity, Endpoint, Keypair, Peer, Traffic } from './api.ts';
+import type { Activity, DeviceEvent, Endpoint, Keypair, Peer, Traffic } from './api.ts';
 import { open, seal } from './crypto.ts';
 import type { Device } from './device.ts';
 import { KeypairSlots } from './keypairs.ts';
@@ -102,7 +102,7 @@ export class PacketLoop {
       else if (event.type === 'sendKeepalive') this.#sendKeepalive(tunnel, now);
       else if (event.type === 'dropStaged') this.#dropStaged(tunnel);
       else if (event.type === 'endpoint') tunnel.activity.endpoint = event.endpoint;
-      else if (event.type === 'watch') this.#watch(tunnel, event.edge, event.after, now);
+      else if (event.type === 'watch') this.#watch(tunnel, event, now);
       else this.#forget(tunnel);
     }
     for (let next = this.#device.pollTransmit(); next; next = this.#device.pollTransmit())
@@ -213,7 +213,11 @@ export class PacketLoop {
     tunnel.stagedTold = false;
   }
 
-  #watch(tunnel: Tunnel, edge: 'dataSent' | 'dataReceived', after: number, now: number): void {
+  #watch(tunnel: Tunnel, { edge, after }: Extract<DeviceEvent, { type: 'watch' }>, now: number): void {
+    if (edge === 'staged') {
+      tunnel.stagedTold = false;
+      return;
+    }
     tunnel.watching[edge] = true;
     const since = edge === 'dataSent' ? tunnel.activity.unansweredSince : tunnel.activity.unacknowledgedSince;
     if (since !== 0 && since >= after) this.#edge(tunnel, edge, now);

@@ -157,6 +157,24 @@ test('packets that wait for our own key go as soon as there is one', () => {
   assert.deepEqual(b.received, ['hello']);
 });
 
+test('a key that changes while an answer is awaited sends nothing by itself, and the next packet at once', () => {
+  const network = new SimulatedNetwork();
+  const { a, b } = network.pair('changing');
+  network.fateOf = () => [];
+  network.say(a, b, 'nobody answers');
+  network.fateOf = () => [10];
+  a.device.setPrivateKey(new Uint8Array(32).fill(9), network.now);
+  network.settle(a);
+  network.advance(100);
+  assert.equal(network.wire.length, 1);
+  // Only now does the other side learn of the new key.
+  network.introduce(b, a, true);
+  network.say(a, b, 'with the new key');
+  network.advance(100);
+  assert.deepEqual(b.received, ['nobody answers', 'with the new key']);
+  assert.equal(b.device.drops.unknownPeer, 0);
+});
+
 test('under load a message costs a cookie, and the retry brings it', () => {
   const network = new SimulatedNetwork();
   const { a, b } = network.pair('load');

@@ -132,11 +132,16 @@ export class PeerMachine implements Peer {
     this.#endpoint?.told();
   }
 
-  /** The identity of the device is another one: what was agreed with the old one ends. */
-  identityChanged(now: number): void {
+  /**
+   * The identity of the device is another one: what was agreed with the old one ends. Who changes the key here has yet to
+   * tell the other side, so that the next packet begins a handshake, not this; but without a key none could begin at all.
+   */
+  identityChanged(hadIdentity: boolean, now: number): void {
     this.endSessions();
     this.#forgetStaticStatic();
-    if (this.#timers?.awaitsAnswer) this.#beginHandshake(now);
+    if (!this.#timers?.awaitsAnswer) return;
+    if (hadIdentity) this.#host.emit({ type: 'watch', peer: this, edge: 'staged', after: now });
+    else this.#beginHandshake(now);
   }
 
   get remoteStatic(): RemoteStatic {
