@@ -80,7 +80,17 @@ void Loop::replaceSockets(std::shared_ptr<UdpSockets> sockets) {
     const std::lock_guard lock(state_);
     sockets_.swap(sockets);
   }
+  if (sockets && sockets_) tellPort();
   for (Signal& signal : receiveSignals_) signal.raise();
+}
+
+// Whoever only sends to us would go on to the old port until we have something to say.
+void Loop::tellPort() {
+  const int64_t now = clock_.now();
+  for (const auto& [id, peer] : peers_) {
+    const Keypair* keypair = peer->current.load(std::memory_order_acquire);
+    if (keypair != nullptr && usable(*keypair, now)) request(*peer, kKeepaliveRequest);
+  }
 }
 
 std::shared_ptr<UdpSockets> Loop::sockets() {
@@ -89,8 +99,10 @@ std::shared_ptr<UdpSockets> Loop::sockets() {
 }
 
 void Loop::setMark(uint32_t mark) {
-  mark_ = mark;
+  if (mark_.exchange(mark) == mark) return;
   if (sockets_) sockets_->setMark(mark);
+  // The way to a peer may be another one now, and with it our address.
+  for (const auto& [id, peer] : peers_) forgetSource(*peer, endpoint(*peer));
 }
 
 void Loop::setMac1Key(const std::optional<Mac1::Key>& key) {

@@ -122,6 +122,7 @@ class Loop {
   void filter(const UdpSockets& sockets) const;
   std::shared_ptr<UdpSockets> sockets();
   void replaceSockets(std::shared_ptr<UdpSockets> sockets);
+  void tellPort();
   void watchLink();
   void checkSources();
   void forgetSource(Peer& peer, const Endpoint& of);

@@ -21,13 +21,23 @@ void Receiver::run() {
     poll(waiting, 3, -1);
     if (waiting[0].revents != 0) {
       signal_.clear();
-      sockets = loop_.sockets();
+      std::shared_ptr<UdpSockets> others = loop_.sockets();
+      if (others && others != sockets && fd >= 0) takeRest(fd);
+      sockets = std::move(others);
       continue;
     }
     const std::shared_lock lock(loop_.state_);
     delivered_ = 0;
     const bool few = waiting[1].revents == 0 || receive(fd);
     loop_.sending_->answer(few, delivered_, watches, waiting[2].revents);
+  }
+}
+
+// What came to a port before another one took its place; not for ever, as more may come until it is closed.
+void Receiver::takeRest(int fd) {
+  for (int turns = 0; turns < kLastTurns; turns++) {
+    const std::shared_lock lock(loop_.state_);
+    if (receive(fd)) return;
   }
 }
 

@@ -16,9 +16,11 @@ class Receiver {
 
  private:
   static constexpr int kTrainsAtOnce = 16;
+  static constexpr int kLastTurns = 256;
 
   // All that waits; whether that was little.
   bool receive(int fd);
+  void takeRest(int fd);
   void handleTrain();
   void handleDatagram(uint8_t* datagram, size_t length);
   void handleData(uint8_t* datagram, size_t length);

@@ -45,6 +45,18 @@ describe('a peer that moves', () => {
   });
 });
 
+test('a new listen port is told to whoever has a session: a peer that only sends to us would not notice', async () => {
+  await using net = await Loopback.open();
+  const { left, right } = net;
+  const toLeft = left.wg.keys.publicKey;
+  assert.equal(right.place.ping(left.inner4), 1);
+  for (const listenPort of [9999, 9998]) {
+    await left.wg.set({ listenPort });
+    await until('the peer knows', async () => (await right.wg.whereIs(toLeft)) === `127.0.0.1 ${listenPort}`);
+  }
+  assert.equal(right.place.ping(left.inner4), 1);
+});
+
 test('a peer whose datagrams come from port 0 is told and taken back as such, and heard again from another', async () => {
   await using net = await Loopback.open();
   const { left, right, middle } = net;
@@ -132,6 +144,31 @@ describe('our own address', () => {
       await b.set({ peers: [{ publicKey: a.keys.publicKey, endpoint: port }] });
       assert.equal(right.ping('10.9.0.1'), 1, address);
       assert.equal(await b.whereIs(a.keys.publicKey), `${address} 1000`);
+    }
+  });
+
+  test('follows the way there, when another mark leads by another interface', async () => {
+    await using world = new World();
+    const { left, right, a, b } = await neighbours(world);
+    world.join('marked', left, right);
+    for (const place of [left, right]) {
+      for (const device of ['all', 'veth', 'marked']) place.sysctl(`net.ipv4.conf.${device}.rp_filter`, 0);
+    }
+    add(left, 'veth', '192.0.2.1/24');
+    add(right, 'veth', '192.0.2.2/24');
+    add(left, 'marked', '198.51.100.1/24');
+    add(right, 'marked', '198.51.100.2/24');
+    left.ip(...['route', 'add', '192.0.2.2', 'via', '198.51.100.2', 'src', '198.51.100.1', 'table', '77']);
+    left.ip('rule', 'add', 'fwmark', '7', 'table', '77');
+    await a.set({ peers: [{ publicKey: b.keys.publicKey, endpoint: '192.0.2.2:2000' }] });
+    for (const [fwmark, address] of [
+      [0, '192.0.2.1'],
+      [7, '198.51.100.1'],
+      [0, '192.0.2.1'],
+    ] as const) {
+      await a.set({ fwmark });
+      assert.equal(left.ping('10.9.0.2'), 1);
+      assert.equal(await b.whereIs(a.keys.publicKey), `${address} 1000`, `mark ${fwmark}`);
     }
   });
 
