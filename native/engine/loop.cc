@@ -3,6 +3,8 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "receive.h"
@@ -13,6 +15,10 @@ namespace {
 
 // How many allowed IPs change under one exclusive lock: traffic waits for no more than that.
 constexpr size_t kAllowedIpsAtOnce = 1024;
+
+// How long a receiving thread may take to let go of sockets, and how often one looks.
+constexpr std::chrono::seconds kSocketsPatience{1};
+constexpr std::chrono::microseconds kSocketsPause{50};
 
 }  // namespace
 
@@ -82,6 +88,9 @@ void Loop::replaceSockets(std::shared_ptr<UdpSockets> sockets) {
   }
   if (sockets && sockets_) tellPort();
   for (Signal& signal : receiveSignals_) signal.raise();
+  // The old port is free when it is said to be: whoever asked may want it for another device.
+  const auto end = std::chrono::steady_clock::now() + kSocketsPatience;
+  while (sockets.use_count() > 1 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(kSocketsPause);
 }
 
 // Whoever only sends to us would go on to the old port until we have something to say.

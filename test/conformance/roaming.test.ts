@@ -57,6 +57,24 @@ test('a new listen port is told to whoever has a session: a peer that only sends
   assert.equal(right.place.ping(left.inner4), 1);
 });
 
+test('a listen port is free for another interface as soon as one has left it', async () => {
+  await using world = new World();
+  const place = world.place();
+  const [first, second] = [await world.engine(place), await world.engine(place)];
+  for (const [engine, listenPort] of [
+    [first, 1001],
+    [second, 1000],
+  ] as const) {
+    await engine.set({ listenPort });
+    place.ip('link', 'set', engine.device, 'up');
+  }
+  await until('both ports are taken', () => place.run('ss', '-Hlun4').trim().split('\n').length === 2);
+  for (let port = 1001; port < 1601; port++) {
+    await first.set({ listenPort: port + 1 });
+    await second.set({ listenPort: port });
+  }
+});
+
 test('a peer whose datagrams come from port 0 is told and taken back as such, and heard again from another', async () => {
   await using net = await Loopback.open();
   const { left, right, middle } = net;
