@@ -7,14 +7,15 @@ import { connect, createServer, Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { linuxAddon } from '../linux/addon.ts';
 import { systemError } from '../linux/system-error.ts';
-import { wipe } from '../proto/bytes.ts';
+import { RequestBuffer } from './request-buffer.ts';
 
 const MAX_CLIENTS = 128;
 /** Of requests that have begun and answers that nobody reads, of all clients together. */
 const MAX_HELD_BYTES = 64 << 20;
+/** Of the answers that one client has not read: it gets no further one. */
+const MAX_ANSWERED_BYTES = 8 << 20;
 /** Without progress of a request that has begun, or of an answer. */
 const STALLED_MS = 10_000;
-const END = Buffer.from('\n\n');
 
 type Answer = RequestServerOptions['answer'];
 
@@ -49,13 +50,13 @@ export async function serveRequests(options: RequestServerOptions): Promise<Requ
   const clients = new Set<Client>();
   let moved: Client[] = [];
   const serve = (socket: Socket, received?: Uint8Array) => {
-    const client = new Client(socket, options, received);
+    const client = new Client(socket, options, () => relieve(clients));
     clients.add(client);
     socket.once('close', () => clients.delete(client));
-    socket.on('data', () => relieve(clients));
+    if (received) client.take(received);
     if (clients.size > MAX_CLIENTS) [...clients][0]?.socket.destroy();
   };
-  const server = createServer(serve);
+  const server = createServer({ allowHalfOpen: true }, socket => serve(socket));
   if (!carried) await makeWay(path);
   // By descriptor: of a socket that Node makes itself, it removes the file, whoever's that is by then.
   const listener = carried?.listener ?? listenAt(path);
@@ -64,7 +65,7 @@ export async function serveRequests(options: RequestServerOptions): Promise<Requ
     server.listen({ fd: listener }, resolve);
   });
   for (const { socket, received } of carried?.clients ?? []) {
-    serve(new Socket({ fd: socket, readable: true, writable: true }), Buffer.from(received));
+    serve(new Socket({ fd: socket, readable: true, writable: true, allowHalfOpen: true }), received);
   }
   const own = lstatSync(path, { throwIfNoEntry: false })?.ino;
   const isOwn = () => own !== undefined && lstatSync(path, { throwIfNoEntry: false })?.ino === own;
@@ -141,33 +142,36 @@ function relieve(clients: ReadonlySet<Client>): void {
   open.reduce((most, client) => (client.heldBytes > most.heldBytes ? client : most)).socket.destroy();
 }
 
-/** One request after the other: the next is read when the answer to the last is on its way. */
+/** One request after the other: the next is answered when the answer to the last is on its way. */
 class Client {
   readonly socket: Socket;
   readonly #answer: Answer;
-  #pieces: Buffer[];
-  #size: number;
+  readonly #onGrown: () => void;
+  readonly #received = new RequestBuffer();
+  #isAnswering = false;
 
-  constructor(socket: Socket, options: RequestServerOptions, received: Uint8Array = Buffer.alloc(0)) {
+  /** `onGrown` is called when it may hold more than before. */
+  constructor(socket: Socket, options: RequestServerOptions, onGrown: () => void) {
     this.socket = socket;
+    this.#onGrown = onGrown;
     this.#answer = options.answer;
-    this.#pieces = received.length > 0 ? [Buffer.from(received)] : [];
-    this.#size = received.length;
     socket.setTimeout(options.stalledMs ?? STALLED_MS);
     socket.on('timeout', () => {
-      if (this.#size > 0 || socket.writableLength > 0) socket.destroy();
+      if (this.#received.size > 0 || socket.writableLength > 0) socket.destroy();
     });
     socket.on('error', () => socket.destroy());
-    socket.on('data', piece => this.#take(piece));
+    socket.on('data', piece => this.take(piece));
+    socket.on('drain', () => socket.resume());
+    socket.on('end', () => this.#endIfDone());
   }
 
   get heldBytes(): number {
-    return this.#size + this.socket.writableLength;
+    return this.#received.size + this.socket.writableLength;
   }
 
-  /** The request that has begun. */
+  /** What it asked and has no answer to, and the request that has begun. */
   get received(): Uint8Array {
-    return Buffer.concat(this.#pieces);
+    return Uint8Array.from(this.#received.bytes);
   }
 
   /** Everything of it is here or in the kernel: no answer is under way. */
@@ -175,7 +179,7 @@ class Client {
     const { socket } = this;
     return (
       !socket.destroyed &&
-      !socket.readableEnded &&
+      !socket.writableEnded &&
       socket.readableLength === 0 &&
       socket.writableLength === 0 &&
       descriptorOf(socket) >= 0
@@ -193,35 +197,33 @@ class Client {
     return closed;
   }
 
-  #take(piece: Buffer): void {
-    const isEnd = piece.includes(END) || (piece[0] === END[0] && this.#pieces.at(-1)?.at(-1) === END[0]);
-    this.#pieces.push(piece);
-    this.#size += piece.length;
-    if (isEnd) {
-      const whole = Buffer.concat(this.#pieces);
-      wipe(...this.#pieces);
-      const { answers, rest } = answerAll(whole, this.#answer);
-      this.#pieces = rest.length > 0 ? [Buffer.from(rest)] : [];
-      this.#size = rest.length;
-      wipe(whole);
-      this.#send(answers);
-    }
+  /** What it sent. Wiped here. */
+  take(piece: Uint8Array): void {
+    this.#received.push(piece);
+    if (!this.#isAnswering) this.#answerNext();
+    this.#onGrown();
   }
 
-  #send(answers: string): void {
+  /** Who says that it asks no more still gets its answers. */
+  #endIfDone(): void {
+    if (this.socket.readableEnded && !this.#isAnswering) this.socket.end();
+  }
+
+  /** One in a turn of the event loop: whoever asks for many does not hold up the others. */
+  #answerNext(): void {
     const { socket } = this;
-    if (socket.write(answers)) return;
-    socket.pause();
-    socket.once('drain', () => socket.resume());
+    this.#isAnswering = false;
+    if (!socket.writable) return;
+    const request = this.#received.take();
+    if (request === undefined) {
+      this.#endIfDone();
+      return;
+    }
+    this.#isAnswering = true;
+    // Of whoever does not read its answers, nothing more is read.
+    if (!socket.write(this.#answer(request))) socket.pause();
+    this.#onGrown();
+    if (socket.writableLength < MAX_ANSWERED_BYTES) setImmediate(() => this.#answerNext());
+    else socket.once('drain', () => this.#answerNext());
   }
-}
-
-function answerAll(received: Buffer, answer: Answer): { answers: string; rest: Buffer } {
-  let answers = '';
-  let start = 0;
-  for (let end = received.indexOf(END); end >= 0; end = received.indexOf(END, start)) {
-    answers += answer(received.toString('utf8', start, end + 1));
-    start = end + END.length;
-  }
-  return { answers, rest: received.subarray(start) };
 }
