@@ -1,5 +1,5 @@
 /** The words of a request to the ESP engine, and the checks of each kind of them. */
-import { fromHex } from '../proto/bytes.ts';
+import { fromHex, secretCopy, wipe } from '../proto/bytes.ts';
 import { type Address, parseAddress } from '../proto/ip/address.ts';
 import { type Cidr, network, parseCidr } from '../proto/ip/cidr.ts';
 
@@ -97,7 +97,9 @@ export class Words {
     const text = this.next('a key');
     const key = text.startsWith('0x') ? fromHex(text.slice(2)) : undefined;
     if (!key || key.length === 0) return this.fail(`the key of ${of} is not 0x and whole bytes of hex`);
-    return key;
+    const own = secretCopy(key);
+    wipe(key);
+    return own;
   }
 
   ranged<T>(make: () => T): T {

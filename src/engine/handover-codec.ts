@@ -3,6 +3,7 @@
  * objects. Everything goes into one piece of memory, and byte strings come out as views of it: to wipe the one piece wipes
  * every secret in it.
  */
+import { secretCopy } from '../proto/bytes.ts';
 
 const TAG = {
   undefined: 0,
@@ -37,7 +38,7 @@ export function decodeState(bytes: Buffer): unknown {
 
 /** The same, with byte strings of its own. */
 export function detached<T>(value: T): T {
-  if (value instanceof Uint8Array) return Uint8Array.from(value) as T;
+  if (value instanceof Uint8Array) return secretCopy(value) as typeof value;
   if (Array.isArray(value)) return value.map(detached) as T;
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, detached(field)])) as T;

@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { secretCopy } from '../proto/bytes.ts';
 
 const POOL_BYTES = 4096;
 
@@ -14,7 +15,7 @@ export function randomPool(): (bytes: number) => Uint8Array {
       randomFillSync(pool);
       used = 0;
     }
-    const piece = pool.slice(used, used + bytes);
+    const piece = secretCopy(pool.subarray(used, used + bytes));
     pool.fill(0, used, used + bytes);
     used += bytes;
     return piece;

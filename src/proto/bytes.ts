@@ -27,6 +27,31 @@ export function isZero(bytes: Uint8Array): boolean {
   return sum === 0;
 }
 
+const SECRETS_BYTES = 4096;
+let secrets = new ArrayBuffer(SECRETS_BYTES);
+let secretsUsed = 0;
+
+/**
+ * Zeros, for a secret. V8 keeps small arrays on its own heap, moves them, and copies them out for native
+ * code, and what was there before stays: these are outside, so that who wipes them wipes them whole.
+ */
+export function secretBytes(length: number): Uint8Array {
+  if (length > SECRETS_BYTES) return new Uint8Array(new ArrayBuffer(length));
+  if (secretsUsed + length > SECRETS_BYTES) {
+    secrets = new ArrayBuffer(SECRETS_BYTES);
+    secretsUsed = 0;
+  }
+  const bytes = new Uint8Array(secrets, secretsUsed, length);
+  secretsUsed += length;
+  return bytes;
+}
+
+export function secretCopy(bytes: Uint8Array): Uint8Array {
+  const copy = secretBytes(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
 /** Overwrites secrets that are no longer needed. */
 export function wipe(...secrets: readonly Uint8Array[]): void {
   for (const secret of secrets) secret.fill(0);

@@ -36,15 +36,17 @@ const SCHEDULE = Uint8Array.from(
 );
 
 // One hash at a time: what is below is of no use to anybody between two calls, and is wiped at the end of each.
-const state = new Int32Array(8);
-const message = new Int32Array(WORDS);
-const block = new Uint8Array(BLOCK_BYTES);
+// Outside V8's heap, where nothing is moved and left behind.
+const state = new Int32Array(new ArrayBuffer(32));
+const message = new Int32Array(new ArrayBuffer(4 * WORDS));
+const block = new Uint8Array(new ArrayBuffer(BLOCK_BYTES));
 
-/** `length` bytes (1 to 32) of what the parts are side by side; with a key of 1 to 32 bytes it is a MAC. */
+/** `length` bytes (1 to 32) of what the parts are side by side, into `output`; with a key of 1 to 32 bytes it is a MAC. */
 export function blake2s(
   length: number,
   key: Uint8Array | undefined,
   parts: readonly Uint8Array[],
+  output: Uint8Array = new Uint8Array(length),
 ): Uint8Array {
   state.set(IV);
   state[0]! ^= 0x01010000 ^ ((key?.length ?? 0) << 8) ^ length;
@@ -70,7 +72,6 @@ export function blake2s(
   }
   block.fill(0, filled);
   compress(total + filled, true);
-  const output = new Uint8Array(length);
   for (let i = 0; i < length; i++) output[i] = state[i >> 2]! >>> (8 * (i & 3));
   state.fill(0);
   message.fill(0);

@@ -5,7 +5,7 @@
  */
 import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from 'node:crypto';
 import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
-import { wipe } from '../bytes.ts';
+import { secretBytes, secretCopy, wipe } from '../bytes.ts';
 import { blake2s } from './blake2s.ts';
 import { MAC_BYTES } from './messages.ts';
 
@@ -65,7 +65,7 @@ export class PrivateKey implements KeyPair {
 
 /** The key as `wg genkey` would have written it. */
 export function clamp(privateKey: Uint8Array): Uint8Array {
-  const key = Uint8Array.from(privateKey);
+  const key = secretCopy(privateKey);
   key[0]! &= 248;
   key[31] = (key[31]! & 127) | 64;
   return key;
@@ -81,8 +81,8 @@ export function mac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Arra
   return blake2s(MAC_BYTES, key, parts);
 }
 
-const innerPad = new Uint8Array(HMAC_BLOCK_BYTES);
-const outerPad = new Uint8Array(HMAC_BLOCK_BYTES);
+const innerPad = secretBytes(HMAC_BLOCK_BYTES);
+const outerPad = secretBytes(HMAC_BLOCK_BYTES);
 
 /** HMAC-BLAKE2s (RFC 2104) with a key of at most 64 bytes. */
 export function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
@@ -92,7 +92,7 @@ export function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Arr
     outerPad[i] = byte ^ 0x5c;
   }
   const inner = hash(innerPad, ...parts);
-  const result = hash(outerPad, inner);
+  const result = blake2s(KEY_BYTES, undefined, [outerPad, inner], secretBytes(KEY_BYTES));
   wipe(innerPad, outerPad, inner);
   return result;
 }

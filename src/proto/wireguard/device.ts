@@ -9,7 +9,7 @@
  * tells the edges that move a timer (`handleTraffic`). What a timer needs beyond that it reads lazily through
  * `options.activity`, so that nothing here runs once a packet.
  */
-import { equalBytes, isZero, toHex, wipe } from '../bytes.ts';
+import { equalBytes, isZero, secretCopy, toHex, wipe } from '../bytes.ts';
 import type { Activity, DeviceEvent, DeviceOptions, Endpoint, Peer, Traffic, Transmit } from './api.ts';
 import type { CarriedDevice } from './carried.ts';
 import { CookieChecker } from './cookie.ts';
@@ -214,7 +214,7 @@ export class Device {
 
   #goOn({ privateKey, isUp, drops, peers }: CarriedDevice): void {
     this.#isUp = isUp;
-    if (privateKey) this.#identify(Uint8Array.from(privateKey));
+    if (privateKey) this.#identify(secretCopy(privateKey));
     for (const reason of DROP_REASONS) this.#drops[reason] = drops[reason] ?? 0;
     for (const carried of peers) {
       const peer = new PeerMachine(carried.id, this.#host, carried);

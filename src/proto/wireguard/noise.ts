@@ -8,7 +8,7 @@
  *
  * Each function is one side of one message. What a handshake holds in between is wiped by whoever ends it.
  */
-import { concatBytes, wipe } from '../bytes.ts';
+import { concatBytes, secretCopy, wipe } from '../bytes.ts';
 import { hash, type KeyPair, kdf, open, seal } from './crypto.ts';
 
 const text = (ascii: string) => new TextEncoder().encode(ascii);
@@ -168,11 +168,11 @@ export class SymmetricState {
   /** With `from`, what that one was: the rest does not matter then. */
   constructor(prologue: Uint8Array, responderStatic: Uint8Array, from?: SymmetricValues) {
     if (from) {
-      this.#chainingKey = Uint8Array.from(from.chainingKey);
+      this.#chainingKey = secretCopy(from.chainingKey);
       this.#hash = Uint8Array.from(from.hash);
       return;
     }
-    this.#chainingKey = hash(CONSTRUCTION);
+    this.#chainingKey = secretCopy(hash(CONSTRUCTION));
     this.#hash = hash(this.#chainingKey, prologue);
     this.#mixHash(responderStatic);
   }

@@ -1,5 +1,5 @@
 /** An initiation of ours: on its way, until its answer comes, and while that waits for a tie to be broken. */
-import { wipe } from '../bytes.ts';
+import { secretCopy, wipe } from '../bytes.ts';
 import type { Peer } from './api.ts';
 import type { CarriedAnswer, CarriedInitiation } from './carried.ts';
 import type { KeyPair } from './crypto.ts';
@@ -107,13 +107,12 @@ export class OwnInitiation {
 }
 
 function answerOf({ remoteIndex, ...keys }: CarriedAnswer): Answer {
-  const copy = (bytes: Uint8Array) => Uint8Array.from(bytes);
   return {
     remoteIndex,
     keys: {
-      initiatorToResponder: copy(keys.initiatorToResponder),
-      responderToInitiator: copy(keys.responderToInitiator),
-      transcript: copy(keys.transcript),
+      initiatorToResponder: secretCopy(keys.initiatorToResponder),
+      responderToInitiator: secretCopy(keys.responderToInitiator),
+      transcript: Uint8Array.from(keys.transcript),
     },
   };
 }

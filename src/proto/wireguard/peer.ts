@@ -4,7 +4,7 @@
  *
  * A device has thousands of peers that nobody talks to: whatever only traffic needs is made by the first of it.
  */
-import { compareBytes, fromHex, isZero, wipe } from '../bytes.ts';
+import { compareBytes, fromHex, isZero, secretCopy, wipe } from '../bytes.ts';
 import type { Endpoint, Keypair, Peer, Traffic } from './api.ts';
 import type { CarriedPeer } from './carried.ts';
 import { MacSigner } from './cookie.ts';
@@ -81,7 +81,7 @@ export class PeerMachine implements Peer {
     if (key.length !== KEY_BYTES)
       throw new RangeError(`a preshared key has ${KEY_BYTES} bytes, not ${key.length}`);
     if (this.#presharedKey) wipe(this.#presharedKey);
-    this.#presharedKey = isZero(key) ? undefined : Uint8Array.from(key);
+    this.#presharedKey = isZero(key) ? undefined : secretCopy(key);
   }
 
   setEndpoint(endpoint: Endpoint, now: number): void {
