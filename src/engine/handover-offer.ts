@@ -36,7 +36,8 @@ export function offerEngine(giver: Giver, log: Log, onGiven: () => void): Offer 
     log.verbose(
       `Taken over by another process, after standing still for ${outcome.milliseconds.toFixed(1)} ms`,
     );
-    server.close();
+    // Its file is the new one's to replace, which is at it already.
+    server.leave();
     onGiven();
   }
   return server;

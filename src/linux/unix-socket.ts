@@ -1,5 +1,5 @@
 /** Unix stream sockets whose messages may bring open files along, unix(7) SCM_RIGHTS, which Node's own do not. */
-import { lstatSync, unlinkSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { type LinuxAddon, linuxAddon, type Poll, READABLE, WRITABLE } from './addon.ts';
 import { systemError } from './system-error.ts';
@@ -8,6 +8,8 @@ export interface UnixServer extends Disposable {
   readonly path: string;
   /** Closes the listener and removes its file, unless another server has taken the path over. */
   close(): void;
+  /** Closes the listener alone: the path is for another process's server, which may be there already. */
+  leave(): void;
 }
 
 /**
@@ -30,14 +32,20 @@ export function listenUnix(
   });
   poll.start(READABLE);
   let closed = false;
-  const close = () => {
+  const leave = () => {
     if (closed) return;
     closed = true;
     poll.close();
     addon.fdClose(fd);
-    if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) removeSocket(path);
   };
-  return { path, close, [Symbol.dispose]: close };
+  const close = () => {
+    if (closed) return;
+    // As long as it listens, no other file has the number.
+    const isOwn = lstatSync(path, { throwIfNoEntry: false })?.ino === ino;
+    leave();
+    if (isOwn) removeSocket(path);
+  };
+  return { path, close, leave, [Symbol.dispose]: close };
 }
 
 /** One accepted connection. Descriptors that arrive are the reader's to close. */
@@ -118,5 +126,5 @@ export class UnixConnection implements Disposable {
 }
 
 function removeSocket(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) rmSync(path, { force: true });
 }
