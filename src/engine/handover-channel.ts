@@ -1,14 +1,17 @@
 /**
- * Messages with open files between two engines over a unix socket (unix(7), SCM_RIGHTS). Every call blocks: while engines
- * follow each other there is nothing else to be done, and nothing else may happen.
+ * Messages with open files between two engines over a unix socket (unix(7), SCM_RIGHTS). Every call of a channel blocks: while
+ * engines follow each other there is nothing else to be done, and nothing else may happen. Only the first message is waited
+ * for beside other work, as anything may connect and say half a word.
  */
 import { type LinuxAddon, linuxAddon, READABLE, WRITABLE } from '../linux/addon.ts';
 import { systemError } from '../linux/system-error.ts';
+import type { UnixConnection } from '../linux/unix-socket.ts';
 
 /** In front of a message: "Plch", its length, how many descriptors come along. */
 const MAGIC = 0x68636c50;
 const HEADER_BYTES = 12;
 const MAX_BYTES = 1 << 30;
+const MAX_FIRST_BYTES = 4096;
 /** That the kernel takes at once (SCM_MAX_FD is 253). */
 const FDS_AT_ONCE = 250;
 const MAX_FDS = 4 * FDS_AT_ONCE;
@@ -17,6 +20,33 @@ export interface Message {
   readonly bytes: Buffer;
   /** The receiver's to close. */
   readonly fds: number[];
+}
+
+/** The first message on a connection, without descriptors; undefined for what is none. Rejects when that is closed. */
+export async function firstMessage(connection: UnixConnection): Promise<Buffer | undefined> {
+  const header = await readWhole(connection, HEADER_BYTES);
+  const { length, count } = (header && sizesOf(header)) ?? { length: 0, count: 1 };
+  return count === 0 && length <= MAX_FIRST_BYTES ? readWhole(connection, length) : undefined;
+}
+
+/** Undefined at the end of the stream. */
+async function readWhole(connection: UnixConnection, length: number): Promise<Buffer | undefined> {
+  const whole = Buffer.alloc(length);
+  for (let at = 0; at < length; ) {
+    const { bytes, fds } = await connection.read(length - at);
+    for (const fd of fds) linuxAddon().fdClose(fd);
+    if (bytes.length === 0) return undefined;
+    whole.set(bytes, at);
+    at += bytes.length;
+  }
+  return whole;
+}
+
+/** Undefined for what is no header. */
+function sizesOf(header: Buffer): { length: number; count: number } | undefined {
+  const [length, count] = [header.readUInt32LE(4), header.readUInt32LE(8)];
+  if (header.readUInt32LE() !== MAGIC || length > MAX_BYTES || count > MAX_FDS) return undefined;
+  return { length, count };
 }
 
 export class Channel {
@@ -44,7 +74,7 @@ export class Channel {
     return typeof peer === 'number' ? undefined : peer[1];
   }
 
-  /** Throws when the other end is gone (EPIPE), or does not take it in time: `deadline` is of performance.now(). */
+  /** Throws when the other end is gone, or does not take it in time: `deadline` is of performance.now(). */
   send(bytes: Uint8Array, fds: readonly number[], deadline: number): void {
     const header = Buffer.alloc(HEADER_BYTES);
     header.writeUInt32LE(MAGIC);
@@ -62,10 +92,9 @@ export class Channel {
     const header = Buffer.alloc(HEADER_BYTES);
     const fds: number[] = [];
     if (!this.#read(header, fds, deadline)) return undefined;
-    const [length, count] = [header.readUInt32LE(4), header.readUInt32LE(8)];
-    if (header.readUInt32LE() !== MAGIC || length > MAX_BYTES || count > MAX_FDS) {
-      throw new Error('what came is no message of an engine');
-    }
+    const sizes = sizesOf(header);
+    if (!sizes) throw new Error('what came is no message of an engine');
+    const { length, count } = sizes;
     const chunks = Buffer.alloc(Math.ceil(count / FDS_AT_ONCE));
     const bytes = Buffer.alloc(length);
     const isWhole = this.#read(chunks, fds, deadline) && this.#read(bytes, fds, deadline);
@@ -109,6 +138,8 @@ export class Channel {
   #waitAfter(error: number, events: number, what: string, deadline: number): void {
     const failure = systemError(`${what} a message`, error);
     if (failure.code === 'EINTR') return;
+    if (failure.code === 'ECONNRESET' || failure.code === 'EPIPE')
+      throw new Error('the other engine has gone');
     if (failure.code !== 'EAGAIN') throw failure;
     const left = Math.ceil(deadline - performance.now());
     if (left <= 0) throw new Error(`the other engine did not let us ${what} in time`);

@@ -4,11 +4,11 @@ import { dirname } from 'node:path';
 import { listenUnix, type UnixConnection } from '../linux/unix-socket.ts';
 import { type EngineDevices, ESP_SOCKET_FOLDER } from './engine.ts';
 import { type Giver, giveEngine, type Taken, takeEngine } from './handover.ts';
-import { Channel } from './handover-channel.ts';
+import { Channel, firstMessage } from './handover-channel.ts';
 import type { Log } from './log.ts';
 import { engineAddon } from './native.ts';
 
-/** Whoever connects and says nothing is not waited for longer. */
+/** Whoever connects and says nothing, or half a word, is not waited for longer. */
 const SILENCE_MS = 5000;
 
 export interface Offer {
@@ -20,15 +20,21 @@ export function offerEngine(giver: Giver, log: Log, onGiven: () => void): Offer 
   const [path] = pathsOf(giver);
   if (path === undefined) throw new Error('an engine without devices has nothing to give');
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  let isOver = false;
   const server = listenUnix(path, 0o600, connection => void give(connection));
   async function give(connection: UnixConnection): Promise<void> {
     const silence = setTimeout(() => connection.close(), SILENCE_MS);
-    const socket = await connection.giveAway().catch(() => undefined);
+    const hello = await firstMessage(connection).catch(() => undefined);
     clearTimeout(silence);
-    if (socket === undefined) return;
-    const channel = new Channel(socket);
-    const outcome = giveEngine(channel, giver);
+    if (isOver || !hello) {
+      connection.close();
+      if (!isOver) log.error('Was not taken over, and goes on: the other process says no hello');
+      return;
+    }
+    const channel = new Channel(connection.giveAway());
+    const outcome = giveEngine(channel, giver, hello);
     channel.close();
+    isOver = outcome.given;
     if (!outcome.given) {
       log.error(`Was not taken over, and goes on: ${outcome.why}`);
       return;

@@ -60,15 +60,15 @@ export interface Giver extends EngineDevices {
 /** `milliseconds` is how long nothing was sealed. */
 export type Outcome = { given: true; milliseconds: number } | { given: false; why: string };
 
-/** The old engine's part. When it returns that it was not given away, the engine goes on. */
-export function giveEngine(channel: Channel, giver: Giver): Outcome {
+/** The old engine's part, after the hello. When it returns that it was not given away, the engine goes on. */
+export function giveEngine(channel: Channel, giver: Giver, hello: Buffer): Outcome {
   const deadline = performance.now() + PATIENCE_MS;
   const say = (word: Word) => channel.send(Buffer.from(JSON.stringify(word)), [], deadline);
   let began: number | undefined;
   try {
     if (channel.uid !== process.getuid?.())
       return { given: false, why: 'the other process is another user’s' };
-    const why = refusalOf(listen(channel, deadline), giver);
+    const why = refusalOf(wordOf(hello), giver);
     if (why) {
       say({ type: 'refused', why });
       return { given: false, why };
@@ -207,8 +207,17 @@ function listen(channel: Channel, deadline: number): Word | undefined {
 /** Undefined for what is no word but a state. */
 function wordOf(bytes: Buffer): Word | undefined {
   if (bytes[0] !== '{'.charCodeAt(0)) return undefined;
-  const word: unknown = JSON.parse(bytes.toString('utf8'));
+  const word: unknown = parsed(bytes.toString('utf8'));
   return typeof word === 'object' && word !== null && 'type' in word ? (word as Word) : undefined;
+}
+
+/** Undefined for what is no JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function networkNamespace(): number {

@@ -87,12 +87,8 @@ export class UnixConnection implements Disposable {
     }
   }
 
-  /** The socket itself, once there is something to read of it: the caller's to close. Rejects when closed before. */
-  async giveAway(): Promise<number> {
-    await new Promise<void>(resolve => {
-      this.#ready = resolve;
-      this.#poll.start(READABLE);
-    });
+  /** The socket itself: the caller's to close. Throws when it is closed already. */
+  giveAway(): number {
     if (this.#closed) throw systemError('read from the unix socket', -constants.errno.EBADF);
     this.#closed = true;
     this.#poll.close();

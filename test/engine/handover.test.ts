@@ -280,6 +280,38 @@ describe('an engine goes on', () => {
   });
 });
 
+test('whoever says half a hello, or announces a huge one, holds up nobody', async () => {
+  await using pair = new Pair();
+  const { left, right } = pair;
+  await pair.connect();
+  assert.equal(left.ping(right.inner4, 1), 1);
+  const huge = Buffer.from('Plch\xff\xff\xff\x3f\0\0\0\0', 'latin1');
+  for (const beginning of ['P', huge.subarray(0, 11), huge, 'Plch\x08\0\0\0\0\0\0\0{"']) {
+    const half = connect(handoverSocket(left));
+    let isOpen = true;
+    half
+      .on('error', () => {})
+      .on('close', () => {
+        isOpen = false;
+      });
+    await once(half, 'connect');
+    half.write(beginning);
+    for (let i = 0; i < 2; i++) await left.status();
+    if (beginning === huge) await until('nothing more is read of it', () => !isOpen);
+    else assert.ok(isOpen, 'it was waited for');
+    half.destroy();
+  }
+  const nonsense = connect(handoverSocket(left));
+  nonsense.resume().write('Plch\x08\0\0\0\0\0\0\0{{{{{{{{');
+  await once(nonsense, 'close');
+  const old = left.process;
+  const { status: taker } = spawned(left, ...ENGINE, '-f', '--take-over', left.device);
+  assert.equal(await exited(old), TAKEN_OVER);
+  assert.equal(left.ping(right.inner4, 1), 1);
+  taker.process.kill('SIGTERM');
+  await exited(taker.process);
+});
+
 describe('nobody seals', () => {
   test('when the new one dies as it is let start: the old one ends, or has seen it', async () => {
     await using pair = new Pair();
