@@ -147,7 +147,7 @@ bool LoopHandover::load(Loop& loop, const uint8_t* bytes, size_t size, const std
     in.each([&] {
       const auto length = in.get<uint32_t>();
       const uint8_t* packet = in.raw(length);
-      if (!peer->staging) peer->staging = std::make_unique<Staging>();
+      if (!peer->staging) peer->staging = std::make_unique<Staging>(loop.stagedMemory_);
       if (packet != nullptr && length <= kMaxPacket) peer->staging->push(packet, length);
     });
     in.each([&] {

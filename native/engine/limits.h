@@ -30,6 +30,9 @@ constexpr int64_t kRekeyOnReceiveAfterMs = 165'000;
 // Implementation limits.
 constexpr size_t kMaxPacket = 65'535;
 constexpr size_t kMaxStaged = 128;
+// What waits for all peers together; of one that comes late a few packets wait beyond that.
+constexpr size_t kMaxStagedBytes = 64 << 20;
+constexpr size_t kFewStaged = 4;
 constexpr size_t kHandshakeRing = 1024;
 
 }  // namespace pellicle

@@ -133,6 +133,8 @@ class Loop {
   Drops drops_;
   Outbox outbox_;
 
+  std::atomic<size_t> stagedMemory_{0};
+
   StateLock state_;
   AllowedIps allowedIps_;
   std::unordered_map<uint32_t, std::unique_ptr<Peer>> peers_;

@@ -62,13 +62,29 @@ struct Keypair {
   ReplayWindow window;
 };
 
-// Packets that wait for a keypair. The sending thread's. Slots keep their memory while the peer is out of reach.
+// Packets that wait for a keypair. The sending thread's. Slots keep their memory while the peer is out of reach; `memory` is
+// that of all peers.
 class Staging {
  public:
-  // False when the oldest had to go.
+  explicit Staging(std::atomic<size_t>& memory) : memory_(memory) {}
+  ~Staging() {
+    for (const auto& slot : slots_) memory_.fetch_sub(slot.capacity(), std::memory_order_relaxed);
+  }
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  // False when the oldest had to go, or this one when all peers' take too much.
   bool push(const uint8_t* packet, size_t length) {
     auto& slot = slots_[(first_ + count_) % kMaxStaged];
-    slot.resize(Aead::kFront + length + kPaddingUnit + Aead::kBack);
+    const size_t size = Aead::kFront + length + kPaddingUnit + Aead::kBack;
+    if (size > slot.capacity()) {
+      if (count_ >= kFewStaged && memory_.load(std::memory_order_relaxed) + size > kMaxStagedBytes) return false;
+      memory_.fetch_sub(slot.capacity(), std::memory_order_relaxed);
+      slot = {};
+      slot.reserve(size);
+      memory_.fetch_add(slot.capacity(), std::memory_order_relaxed);
+    }
+    slot.resize(size);
     if (length != 0) std::memcpy(slot.data() + Aead::kFront, packet, length);
     if (count_ < kMaxStaged) {
       count_++;
@@ -85,6 +101,7 @@ class Staging {
   }
 
  private:
+  std::atomic<size_t>& memory_;
   std::array<std::vector<uint8_t>, kMaxStaged> slots_;
   size_t first_ = 0;
   size_t count_ = 0;

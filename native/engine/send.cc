@@ -80,7 +80,7 @@ void Sender::sendStaged(Peer& peer, Keypair* keypair) {
 }
 
 void Sender::stage(Peer& peer, const uint8_t* packet, size_t length) {
-  if (!peer.staging) peer.staging = std::make_unique<Staging>();
+  if (!peer.staging) peer.staging = std::make_unique<Staging>(loop_.stagedMemory_);
   if (!peer.staging->push(packet, length)) loop_.drops_.count(Drop::kStagingFull);
 }
 

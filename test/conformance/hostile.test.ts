@@ -167,6 +167,44 @@ test('ten thousand peers are configured at once, cost little, and do not hold up
   assert.ok(kibibytes < 8, `${kibibytes} KiB a peer, with what the requests left behind`);
 });
 
+test('what waits for peers that are out of reach takes bounded memory, and leaves room for one more', async () => {
+  await using pair = new Pair();
+  const { left, right } = pair;
+  await left.start(ENGINE);
+  left.configure(right, { endpoint: endpointOf(right) });
+  left.bringUp();
+  const count = 1500;
+  const lines = Array.from({ length: count }, (_, i) => {
+    const key = toHex(fromBase64(makeKeys().publicKey)!);
+    return `public_key=${key}\nendpoint=${left.outer4}:9\nallowed_ip=10.100.${i >> 8}.${i & 255}/32\n`;
+  });
+  assert.equal(await ask(left.socket, `set=1\n${lines.join('')}\n`), 'errno=0\n\n');
+  left.run('ip', 'route', 'add', '10.100.0.0/16', 'dev', left.device);
+  const before = residentMegabytes(left);
+  const script = `
+import socket
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(130):
+    for peer in range(${count}):
+        sender.sendto(bytes(1300), ("10.100.%d.%d" % (peer >> 8, peer & 255), 9))
+`;
+  left.run('/usr/bin/python3', '-c', script);
+  await until('most of it is dropped', async () => (await left.statistics())['drop_stagingFull']! > 20_000);
+  const grown = residentMegabytes(left) - before;
+  assert.ok(grown < 128, `${grown} MiB more`);
+  const ping = left.spawn('ping', '-n', '-c', '3', '-i', '0.1', '-W', '30', right.inner4);
+  let output = '';
+  ping.stdout!.on('data', chunk => {
+    output += chunk;
+  });
+  const closed = once(ping, 'close');
+  await right.start(ENGINE);
+  right.configure(left);
+  right.bringUp();
+  await closed;
+  assert.match(output, / 0% packet loss/);
+});
+
 describe('clients of the configuration socket', () => {
   const open = async (path: string): Promise<Socket> => {
     const socket = connect(path);
