@@ -6,8 +6,8 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { RequestBuffer } from './request-buffer.ts';
-import { type RequestServer, serveRequests } from './request-server.ts';
+import { RequestBuffer } from '../../src/engine/request-buffer.ts';
+import { type RequestServer, serveRequests } from '../../src/engine/request-server.ts';
 
 class Served implements AsyncDisposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'pellicle-requests-'));
