@@ -49,10 +49,14 @@ export async function startPing(cluster: Cluster, address: string) {
     complaint += chunk;
   });
   const closed = once(child, 'close');
+  const condition = () => (child.exitCode === null ? 'ping runs' : `ping ended with ${child.exitCode}`);
   const answers = () => [...output.matchAll(/^\[([\d.]+)\] 64 bytes/gm)].map(([, time]) => Number(time));
   const beyond = (more: number) => {
     const wanted = answers().length + more;
-    return eventually(`${more} more pings answered`, async () => answers().length >= wanted);
+    return eventually(`${more} more pings answered`, async () => {
+      if (answers().length >= wanted) return true;
+      throw new Error(`${condition()}, and said last: ${output.slice(-200)}${complaint}`);
+    });
   };
   await beyond(3);
   return {
@@ -63,8 +67,7 @@ export async function startPing(cluster: Cluster, address: string) {
      * answered, and the longest time without an answer, in seconds.
      */
     async stop(): Promise<{ sent: number; received: number; longestGap: number }> {
-      const end = `${output.slice(-200)}${complaint}`;
-      assert.equal(child.exitCode, null, `kubectl exec … ping ended by itself: ${end}`);
+      assert.equal(child.exitCode, null, `${condition()}, and said last: ${output.slice(-200)}${complaint}`);
       await cluster.kubectl('exec', 'left', '--', 'pkill', '-INT', 'ping');
       await closed;
       const answered = new Set(
