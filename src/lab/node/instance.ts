@@ -51,6 +51,8 @@ export class Instance {
   readonly #podIp: () => string;
   readonly #ended = Promise.withResolvers<void>();
   #prober: Prober | undefined;
+  #isEnding = false;
+  #saved: Promise<void> = Promise.resolve();
   #stopping: { killAt: number; timer?: NodeJS.Timeout } | undefined;
 
   constructor(
@@ -70,6 +72,7 @@ export class Instance {
     if (record.exit) this.#ended.resolve();
   }
 
+  /** Until its end is written down: from then on nothing of it is touched any more but by `forget`. */
   get running(): boolean {
     return this.record.exit === undefined;
   }
@@ -136,7 +139,7 @@ export class Instance {
    * Resolves when it has ended.
    */
   stop(graceMs: number, why: string): Promise<void> {
-    if (!this.running) return this.ended;
+    if (!this.running || this.#isEnding) return this.ended;
     const killAt = Date.now() + graceMs;
     if (this.#stopping) {
       if (killAt < this.#stopping.killAt) this.#killAt(killAt);
@@ -191,13 +194,13 @@ export class Instance {
     const { postStart } = this.container.lifecycle ?? {};
     if (postStart) {
       const outcome = await runProbe({ ...postStart, timeoutSeconds: 120 }, this.#target());
-      if (!outcome.ok && this.running) {
+      if (!outcome.ok && this.running && !this.#isEnding) {
         this.#listener.event('Warning', 'FailedPostStartHook', 'PostStartHook failed');
         void this.stop(2_000, 'FailedPostStartHook');
         return;
       }
     }
-    if (this.running && !this.stopping) this.#probe();
+    if (this.running && !this.stopping && !this.#isEnding) this.#probe();
   }
 
   #probe(): void {
@@ -238,16 +241,17 @@ export class Instance {
   }
 
   async #end(exit: InstanceExit): Promise<void> {
-    if (!this.running) return;
-    const message = exit.message ?? (await this.#terminationMessage(exit.code));
-    if (!this.running) return;
-    this.record.exit = { ...exit, ...(message && { message }) };
+    if (!this.running || this.#isEnding) return;
+    this.#isEnding = true;
     this.#prober?.stop();
     clearTimeout(this.#stopping?.timer);
     this.probes.ready = false;
     this.probes.started = false;
+    const message = exit.message ?? (await this.#terminationMessage(exit.code));
     await this.release();
-    await this.#save();
+    const ended = { ...exit, ...(message && { message }) };
+    await this.#save({ ...this.record, exit: ended });
+    this.record.exit = ended;
     this.#ended.resolve();
     this.#listener.changed();
   }
@@ -263,10 +267,15 @@ export class Instance {
       .slice(-2048);
   }
 
-  async #save(): Promise<void> {
-    const path = join(this.#runtime.bundle(this.record.id), 'record.json');
-    await writeFile(`${path}.tmp`, JSON.stringify(this.record), { mode: 0o600 });
-    await rename(`${path}.tmp`, path);
+  /** One after the other: a container may end while it is written down that it began. */
+  #save(record: InstanceRecord = this.record): Promise<void> {
+    const text = JSON.stringify(record);
+    this.#saved = this.#saved.then(async () => {
+      const path = join(this.#runtime.bundle(record.id), 'record.json');
+      await writeFile(`${path}.tmp`, text, { mode: 0o600 });
+      await rename(`${path}.tmp`, path);
+    });
+    return this.#saved;
   }
 }
 
