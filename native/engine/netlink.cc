@@ -8,6 +8,8 @@
 namespace pellicle {
 namespace {
 
+constexpr int kMostErrno = 4095;  // MAX_ERRNO of linux/err.h
+
 int openSocket(int flags, uint32_t groups) {
   const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_ROUTE);
   if (fd < 0) return -1;
@@ -49,7 +51,8 @@ int netlinkRequest(NetlinkMessage& message, const std::function<void(const nlmsg
     while (const nlmsghdr* answer = takeMessage(at, left)) {
       if (answer->nlmsg_type == NLMSG_ERROR) {
         const auto* failure = bodyOf<nlmsgerr>(answer);
-        result = failure == nullptr ? EBADMSG : -failure->error;
+        const bool isErrno = failure != nullptr && failure->error <= 0 && failure->error >= -kMostErrno;
+        result = isErrno ? -failure->error : EBADMSG;
       } else {
         result = 0;
         if (visit) visit(answer);
