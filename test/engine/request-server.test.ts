@@ -118,6 +118,19 @@ describe('a request in pieces', () => {
     assert.equal(buffer.size, 0);
   });
 
+  test('may be longer than any piece of memory, and end where one does', () => {
+    for (const length of [4094, 4095, 4096, 8191, 8192, 200_000]) {
+      const buffer = new RequestBuffer();
+      const text = `${'x'.repeat(length)}\n\nnext\n`;
+      for (let at = 0; at < text.length; at += 1000) buffer.push(Buffer.from(text.slice(at, at + 1000)));
+      assert.equal(buffer.take()?.length, length + 1);
+      assert.equal(buffer.take(), undefined);
+      assert.equal(buffer.size, 5);
+      buffer.push(Buffer.from('\n'));
+      assert.equal(buffer.take(), 'next\n');
+    }
+  });
+
   test('is the same request wherever it is cut, and nothing of it stays behind', () => {
     const text = Buffer.from('a=1\nb=2\n\nget=1\n\n\n\nlast\n');
     for (let first = 0; first <= text.length; first++) {
