@@ -123,7 +123,7 @@ describe('cilium-engine-init', () => {
     programs.put(`exec ${ENGINE.join(' ')} "$@"`);
     process.kill(second!, 'SIGKILL');
     await until('another one is started', () => init.engines.length === 1 && init.engines[0] !== second, 30);
-    assert.match(init.errors, /ended with status 137: starting it again/);
+    await until('it is told', () => /ended with status 137: starting it again/.test(init.errors));
     assert.equal(await init.stop(), 0);
   });
 
